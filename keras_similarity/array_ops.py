@@ -1,0 +1,57 @@
+"""The array namespace that a formula is written over: `keras.ops`, or NumPy.
+
+A distance's formula is used on tensors in training and on arrays in an index.
+`NUMPY` has the few functions that such a formula needs under the names of
+`keras.ops`; for matrix products and arithmetic use operators (`@`, `*`), which keep
+float64 on every backend.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from keras_similarity.backend import require_keras
+
+NUMPY = SimpleNamespace(
+    abs=np.abs,
+    cast=lambda x, dtype: np.asarray(x).astype(dtype),
+    expand_dims=np.expand_dims,
+    full=np.full,
+    max=np.max,
+    mean=np.mean,
+    relu=lambda x: np.maximum(x, 0),
+    rsqrt=lambda x: 1.0 / np.sqrt(x),
+    sqrt=np.sqrt,
+    square=np.square,
+    sum=np.sum,
+    swapaxes=np.swapaxes,
+    where=np.where,
+)
+
+# A module or `NUMPY`: both are duck-typed.
+Namespace = Any
+Array = Any
+
+
+def is_host_data(*arrays: Any) -> bool:
+    """Are all of these NumPy arrays, numbers or (nested) lists of numbers?"""
+    return all(
+        isinstance(array, (np.ndarray, np.generic, int, float))
+        or (isinstance(array, (list, tuple)) and is_host_data(*array[:1]))
+        for array in arrays
+    )
+
+
+def namespace(*arrays: Any) -> Namespace:
+    """NumPy where all `arrays` are the host's; else `keras.ops`."""
+    return NUMPY if is_host_data(*arrays) else require_keras("A tensor").ops
+
+
+def dtype_name(array: Array) -> str:
+    """The array's dtype as Keras and NumPy write it, e.g. `"float32"`."""
+    dtype = array.dtype
+    # torch has no `name` and prints "torch.float32"; Keras' own dtypes are strings.
+    return str(getattr(dtype, "name", dtype)).rpartition(".")[-1]

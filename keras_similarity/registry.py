@@ -1,0 +1,132 @@
+"""Names for classes: string aliases, configs, and Keras' own serialization."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar
+
+from keras_similarity.backend import keras_problem, require_keras
+
+T = TypeVar("T")
+C = TypeVar("C")
+
+PACKAGE = "keras_similarity"
+
+
+class Registry(Generic[T]):
+    """The classes of one kind, found by alias (in any case) or by class name.
+
+    Args:
+        kind: What a member is called in messages, e.g. `"distance"`.
+        base: The class that all members derive from.
+
+    Example:
+        >>> from keras_similarity.registry import Registry
+        >>> class Fruit:
+        ...     pass
+        >>> fruits = Registry("fruit", Fruit)
+        >>> @fruits.register("pomme")
+        ... class Apple(Fruit):
+        ...     def get_config(self):
+        ...         return {}
+        >>> type(fruits.get("POMME")).__name__
+        'Apple'
+        >>> fruits.serialize(Apple())
+        {'class_name': 'Apple', 'config': {}}
+    """
+
+    def __init__(self, kind: str, base: type[T]) -> None:
+        self.kind = kind
+        self.base = base
+        self._classes: dict[str, type[T]] = {}
+        self._aliases: dict[str, type[T]] = {}
+
+    def register(self, *aliases: str) -> Callable[[type[C]], type[C]]:
+        """Class decorator: adds a class under its name and `aliases`.
+
+        Where Keras can be used the class is registered there too, so that models
+        that hold one are saved and loaded.
+        """
+
+        def add(cls: type[C]) -> type[C]:
+            self._classes[cls.__name__] = cls
+            for alias in (*aliases, cls.__name__):
+                self._aliases[alias.lower()] = cls
+            return register_serializable(cls)
+
+        return add
+
+    def names(self) -> list[str]:
+        """All aliases, sorted."""
+        return sorted(self._aliases)
+
+    def get(self, identifier: T | str | Mapping[str, Any], **kwargs: Any) -> T:
+        """Returns the object that `identifier` means.
+
+        Args:
+            identifier: An alias or class name, a config as `serialize` makes it, or
+                an object of this kind, which is returned as it is.
+            **kwargs: Constructor arguments, where an alias is given.
+
+        Raises:
+            ValueError: If no class is known by the name.
+            TypeError: If `identifier` is none of the above.
+        """
+        if isinstance(identifier, str):
+            return self._class_named(identifier)(**kwargs)
+        if isinstance(identifier, Mapping):
+            return self.deserialize(identifier)
+        if isinstance(identifier, self.base):
+            return identifier
+        raise TypeError(
+            f"A {self.kind} must be given as an object, a name or a config. Received: "
+            f"{identifier!r} of type {type(identifier).__name__}."
+        )
+
+    def serialize(self, member: Any) -> dict[str, Any]:
+        """Config of an object, as plain data: its class and its arguments."""
+        return {"class_name": type(member).__name__, "config": member.get_config()}
+
+    def deserialize(
+        self, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None
+    ) -> T:
+        """The object that `serialize` (or `keras.saving.serialize_keras_object`) wrote.
+
+        Raises:
+            ValueError: If the class is not known. Register your own class, or name it
+                in `custom_objects`.
+        """
+        name = config.get("class_name")
+        if not isinstance(name, str):
+            raise ValueError(
+                f"The config of a {self.kind} must name its class under 'class_name'. "
+                f"Received: {dict(config)!r}."
+            )
+        custom = (custom_objects or {}).get(name)
+        cls = custom or self._classes.get(name)
+        if cls is None and "module" in config and keras_problem() is None:
+            # A user's class, registered with Keras and not here.
+            return require_keras().saving.deserialize_keras_object(dict(config))
+        cls = cls or self._class_named(name)
+        arguments = dict(config.get("config") or {})
+        if hasattr(cls, "from_config"):
+            return cls.from_config(arguments)
+        return cls(**arguments)
+
+    def _class_named(self, name: str) -> type[T]:
+        cls = self._aliases.get(name.lower())
+        if cls is None:
+            close = difflib.get_close_matches(name.lower(), self._aliases, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise ValueError(
+                f"Unknown {self.kind}: {name!r}.{hint} Known: {', '.join(self.names())}."
+            )
+        return cls
+
+
+def register_serializable(cls: type[C]) -> type[C]:
+    """Class decorator: lets Keras save and load `cls`, where Keras can be used."""
+    if keras_problem() is None:
+        require_keras().saving.register_keras_serializable(PACKAGE)(cls)
+    return cls
