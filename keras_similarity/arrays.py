@@ -93,17 +93,21 @@ def check_labels(labels: Any, *, name: str = "labels", rows: int | None = None) 
         raise ValueError(
             f"`{name}` must hold one label a row, {rows} of them. Received: {len(array)}."
         )
-    if array.dtype.kind == "f" and np.array_equal(array, np.round(array)):
-        array = array.astype("int64")
-    if array.dtype.kind not in "iub":
+    is_whole = array.dtype.kind in "iub" or (
+        array.dtype.kind == "f"
+        and np.isfinite(array).all()
+        and np.array_equal(array, np.round(array))
+    )
+    if not is_whole:
         raise TypeError(
             f"`{name}` must be integers. Received: dtype={array.dtype}. Map your class "
             "names to integers first, e.g. with `np.unique(names, return_inverse=True)`."
         )
-    if array.dtype == np.uint64 and array.size and array.max() > _LABEL_RANGE.max:
+    if array.size and not (
+        _LABEL_RANGE.min <= int(array.min()) and int(array.max()) <= _LABEL_RANGE.max
+    ):
         raise ValueError(
-            f"`{name}` must fit into int64. Received: a maximum of {array.max()}."
+            f"`{name}` must fit into int64. Received: values from {array.min()} to "
+            f"{array.max()}."
         )
     return array.astype("int64")
-
-

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from keras_similarity.backend import keras_problem, require_keras
 
@@ -50,9 +50,10 @@ class Registry(Generic[T]):
         """
 
         def add(cls: type[C]) -> type[C]:
-            self._classes[cls.__name__] = cls
+            member = cast("type[T]", cls)  # `C` keeps the class's own type for users.
+            self._classes[cls.__name__] = member
             for alias in (*aliases, cls.__name__):
-                self._aliases[alias.lower()] = cls
+                self._aliases[alias.lower()] = member
             return register_serializable(cls)
 
         return add
@@ -74,7 +75,7 @@ class Registry(Generic[T]):
             TypeError: If `identifier` is none of the above.
         """
         if isinstance(identifier, str):
-            return self._class_named(identifier)(**kwargs)
+            return self.find(identifier)(**kwargs)
         if isinstance(identifier, Mapping):
             return self.deserialize(identifier)
         if isinstance(identifier, self.base):
@@ -103,18 +104,22 @@ class Registry(Generic[T]):
                 f"The config of a {self.kind} must name its class under 'class_name'. "
                 f"Received: {dict(config)!r}."
             )
-        custom = (custom_objects or {}).get(name)
-        cls = custom or self._classes.get(name)
+        cls: Any = (custom_objects or {}).get(name) or self._classes.get(name)
         if cls is None and "module" in config and keras_problem() is None:
             # A user's class, registered with Keras and not here.
             return require_keras().saving.deserialize_keras_object(dict(config))
-        cls = cls or self._class_named(name)
+        cls = cls or self.find(name)
         arguments = dict(config.get("config") or {})
         if hasattr(cls, "from_config"):
             return cls.from_config(arguments)
         return cls(**arguments)
 
-    def _class_named(self, name: str) -> type[T]:
+    def find(self, name: str) -> type[T]:
+        """The class of an alias or a class name.
+
+        Raises:
+            ValueError: If there is none.
+        """
         cls = self._aliases.get(name.lower())
         if cls is None:
             close = difflib.get_close_matches(name.lower(), self._aliases, n=1)
@@ -125,8 +130,8 @@ class Registry(Generic[T]):
         return cls
 
 
-def register_serializable(cls: type[C]) -> type[C]:
-    """Class decorator: lets Keras save and load `cls`, where Keras can be used."""
+def register_serializable(cls: C) -> C:
+    """Decorator: lets Keras save and load a class or function, where it can be used."""
     if keras_problem() is None:
         require_keras().saving.register_keras_serializable(PACKAGE)(cls)
     return cls

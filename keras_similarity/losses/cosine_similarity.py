@@ -52,6 +52,7 @@ def _normalize(x: Tensor, axis: int) -> Tensor:
     squared = ops.sum(ops.square(x), axis=axis, keepdims=True)
     # Constant below the floor, so that the slope of sqrt at 0 is never taken.
     is_short = squared < _SMALLEST_NORM**2
-    return x / ops.where(
+    norm = ops.where(
         is_short, _SMALLEST_NORM, ops.sqrt(ops.where(is_short, 1.0, squared))
     )
+    return x * ops.where(squared == 0, 0.0, 1.0 / norm)

@@ -26,9 +26,7 @@ def masked_log1p_sum_exp(values: Tensor, mask: Tensor) -> Tensor:
     """
     largest = ops.stop_gradient(ops.relu(masked_max(values, mask)))  # The 1 is exp(0).
     terms = ops.exp(ops.where(mask, values - largest, -float("inf")))
-    return largest + ops.log(
-        ops.exp(-largest) + ops.sum(terms, axis=1, keepdims=True)
-    )
+    return largest + ops.log(ops.exp(-largest) + ops.sum(terms, axis=1, keepdims=True))
 
 
 def has_any(mask: Tensor) -> Tensor:

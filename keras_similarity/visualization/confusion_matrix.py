@@ -153,6 +153,4 @@ def _write_values(axes: Axes, matrix: Floats, normalize: bool) -> None:
         value = matrix[row, column]
         text = f"{value:.2f}".removeprefix("0") if normalize else f"{value:.0f}"
         color = "white" if value > middle else "black"
-        axes.text(
-            column, row, text, ha="center", va="center", color=color, fontsize=size
-        )
+        axes.text(column, row, text, ha="center", va="center", color=color, fontsize=size)

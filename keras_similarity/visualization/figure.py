@@ -24,9 +24,13 @@ def new_figure(needed_by: str, *, show: bool, size: tuple[float, float]) -> Figu
     """
     options: dict[str, Any] = {"figsize": size, "layout": "constrained"}
     if show:
-        return _pyplot(needed_by).figure(**options)
-    module = import_optional("matplotlib.figure", extra="viz", needed_by=needed_by)
-    return module.Figure(**options)
+        figure = _pyplot(needed_by).figure(**options)
+    else:
+        module = import_optional("matplotlib.figure", extra="viz", needed_by=needed_by)
+        figure = module.Figure(**options)
+    # Room for thick frames and for accents on capitals at the rim.
+    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08)
+    return figure
 
 
 def show_figure(needed_by: str, *, show: bool) -> None:

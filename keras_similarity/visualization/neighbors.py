@@ -42,7 +42,7 @@ def plot_neighbors(
 
     A neighbour of the query's class has a check mark and a solid frame, another one a
     cross and a dashed frame. Where a threshold is given, a bar between two neighbours
-    says where the matches end.
+    says where the matches end. A line below the pictures explains the signs.
 
     Args:
         queries: Pictures `[Q, H, W]`, `[Q, H, W, 1]` or `[Q, H, W, 3]`.
@@ -70,8 +70,8 @@ def plot_neighbors(
         )
     rows = [list(row) for row in lookups]
     columns = 1 + max(len(row) for row in rows)
-    # A wider gap sets the queries apart; each cell has two lines of text above it.
-    size = (1.05 * columns + 0.5, 1.45 * len(rows) + (0.45 if title else 0.1))
+    # Each picture has two lines of text above it, and the figure one below.
+    size = (max(1.15 * columns, 6.0), 1.6 * len(rows) + (0.8 if title else 0.4))
     figure = new_figure("plot_neighbors", show=show, size=size)
     grid = figure.subplots(len(rows), columns, squeeze=False)
     for cells, picture, label, row in zip(grid, queries, labels, rows, strict=True):
@@ -84,6 +84,7 @@ def plot_neighbors(
             _draw_end_of_matches(cells, row, threshold, is_similarity)
     if title:
         figure.suptitle(title, fontsize=10)
+    figure.supxlabel(_key(threshold, is_similarity), fontsize=8)
     show_figure("plot_neighbors", show=show)
     return figure
 
@@ -141,9 +142,8 @@ def draw_neighbor(
     verdict = "right" if neighbor.label == query_label else "wrong"
     draw_picture(axes, neighbor.data, cmap=cmap)
     _draw_frame(axes, verdict)
-    mark = _GLYPHS[verdict] if is_drawable(_GLYPHS[verdict]) else verdict
     name = _shorten(class_text(neighbor.label, class_names))
-    text = f"{mark} {neighbor.distance:.{digits}f}\n{name}"
+    text = f"{_mark(verdict)} {neighbor.distance:.{digits}f}\n{name}"
     axes.set_title(text, fontsize=8, pad=4, parse_math=False)
 
 
@@ -180,6 +180,20 @@ def _draw_end_of_matches(
         linewidth=2.5,
         clip_on=False,
     )
+
+
+def _key(threshold: float | None, is_similarity: bool) -> str:
+    """What the signs mean, in one line."""
+    right, wrong = (_mark(verdict) for verdict in ("right", "wrong"))
+    key = f"{right}, solid frame: same class    {wrong}, dashed frame: another class"
+    if threshold is None:
+        return key
+    sign = ">=" if is_similarity else "<="
+    return f"{key}    bar: end of the matches (distance {sign} {threshold:.3g})"
+
+
+def _mark(verdict: str) -> str:
+    return _GLYPHS[verdict] if is_drawable(_GLYPHS[verdict]) else verdict
 
 
 def _shorten(text: str, limit: int = 14) -> str:

@@ -41,9 +41,7 @@ def unit_range(picture: Any) -> np.ndarray:
         ValueError: If it has not the shape of a picture.
     """
     array = to_numpy(picture)
-    if array.ndim not in (2, 3) or (
-        array.ndim == 3 and array.shape[2] not in (1, 3, 4)
-    ):
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
         raise ValueError(
             "A picture must have the shape [H, W], [H, W, 1], [H, W, 3] or [H, W, 4]. "
             f"Received: shape={array.shape}. Give `index` the pictures as `data`."

@@ -65,8 +65,9 @@ def plot_projection(
 
     figure = new_figure("plot_projection", show=show, size=(8.0, 7.0))
     axes = figure.subplots()
-    is_other = ~np.isin(labels, named)
-    axes.scatter(*points[is_other].T, s=5, color="#bbbbbb", linewidths=0, label=None)
+    others = points[~np.isin(labels, named)]
+    if len(others):
+        axes.scatter(*others.T, s=5, color="#bbbbbb", linewidths=0, label="other classes")
     for index, label in enumerate(named):
         axes.scatter(
             *points[labels == label].T,
@@ -79,9 +80,7 @@ def plot_projection(
         )
     axes.set(xticks=[], yticks=[])
     method_name = {"pca": "PCA", "tsne": "t-SNE"}[method]
-    axes.set_title(
-        title or f"Embeddings in two dimensions ({method_name})", fontsize=11
-    )
+    axes.set_title(title or f"Embeddings in two dimensions ({method_name})", fontsize=11)
     _name_classes(axes, points, labels, named, class_names)
     show_figure("plot_projection", show=show)
     return axes
@@ -111,9 +110,7 @@ def project(embeddings: Floats, *, method: str = "pca", seed: int = 0) -> Floats
 
 
 def _sklearn(module: str) -> Any:
-    return import_optional(
-        f"sklearn.{module}", extra="viz", needed_by="plot_projection"
-    )
+    return import_optional(f"sklearn.{module}", extra="viz", needed_by="plot_projection")
 
 
 def _most_frequent(labels: Ints, number: int) -> Ints:
@@ -159,9 +156,7 @@ def _spread(points: Floats, centers: Floats, steps: int = 200) -> Floats:
         if not overlaps.any():
             break
         # Equal places need a direction to part in: by their order.
-        order = np.sign(
-            np.subtract.outer(np.arange(len(places)), np.arange(len(places)))
-        )
+        order = np.sign(np.subtract.outer(np.arange(len(places)), np.arange(len(places))))
         up = np.where(gap[..., 1] == 0.0, order, np.sign(gap[..., 1]))
         places[:, 1] += 0.2 * room[1] * np.where(overlaps, up, 0.0).sum(axis=1)
     return places

@@ -47,8 +47,7 @@ def is_drawable(text: str) -> bool:
     """Does the figures' font draw every character of `text` as something to see?"""
     font = _font_characters()
     return all(
-        ord(char) in font
-        and (char == " " or unicodedata.category(char)[0] not in "CZM")
+        ord(char) in font and (char == " " or unicodedata.category(char)[0] not in "CZM")
         for char in text
     )
 

@@ -1,0 +1,5 @@
+"""Ready-made similarity models."""
+
+from keras_similarity.architectures.small_conv import SmallConvSim
+
+__all__ = ["SmallConvSim"]

@@ -1,0 +1,176 @@
+"""Judging a similarity model after each epoch."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_similarity.arrays import check_labels
+from keras_similarity.backend import import_optional, keras
+from keras_similarity.distances import Distance
+from keras_similarity.indexer import Indexer
+from keras_similarity.types import Bools, Floats
+
+logger = logging.getLogger(__name__)
+
+
+class EvalCallback(keras.callbacks.Callback):
+    """Indexes targets, looks up queries and logs metrics at the end of each epoch.
+
+    The index is the callback's own: the user's index is left alone. Each value is
+    written to `logs` under the metric's name (`"binary_accuracy"`, `"recall@1"`) and
+    under `"val_"` and the name, so that `EarlyStopping` and `ModelCheckpoint` can watch
+    it: put this callback before them in the list, and give them a `mode`.
+
+    With `known_classes` the queries are judged in two groups, and the names end in
+    `_known_classes` and `_unknown_classes`. A group without a query is left out.
+
+    Args:
+        queries: Inputs `[Q, ...]` to look up.
+        query_labels: Their labels `[Q]`.
+        targets: Inputs `[N, ...]` to index.
+        target_labels: Their labels `[N]`.
+        distance: A `Distance` or its name; `"auto"` is that of the model's index.
+        metrics: Classification metrics, by name or as objects.
+        tb_logdir: Folder for TensorBoard, which gets the values under `index/`. Needs
+            TensorFlow and TensorBoard.
+        k: Neighbours that the matcher sees.
+        matcher: How neighbours become a label; see `SimilarityModel.calibrate`.
+        distance_thresholds: Distances up to which a neighbour matches; all by default.
+            With several, the first is logged under the metric's name and the others
+            under the name, `"@"` and the threshold.
+        known_classes: Labels that the model is trained on.
+        retrieval_metrics: Retrieval metrics, as objects.
+
+    Raises:
+        ValueError: If labels and rows do not fit.
+
+    Example:
+        >>> import keras, numpy as np
+        >>> from keras_similarity.callbacks import EvalCallback
+        >>> from keras_similarity.losses import TripletLoss
+        >>> from keras_similarity.models import SimilarityModel
+        >>> inputs = keras.Input((2,))
+        >>> model = SimilarityModel(inputs, keras.layers.Dense(2)(inputs))
+        >>> model.compile(loss=TripletLoss())
+        >>> x, y = np.eye(2, dtype="float32"), np.array([0, 1])
+        >>> history = model.fit(x, y, verbose=0, callbacks=[EvalCallback(x, y, x, y)])
+        >>> history.history["val_binary_accuracy"]
+        [1.0]
+    """
+
+    def __init__(
+        self,
+        queries: Any,
+        query_labels: Sequence[int],
+        targets: Any,
+        target_labels: Sequence[int],
+        distance: Distance | str = "auto",
+        metrics: Sequence[Any] = ("binary_accuracy",),
+        tb_logdir: str | None = None,
+        k: int = 1,
+        matcher: Any = "match_nearest",
+        distance_thresholds: Any = None,
+        known_classes: Collection[int] | None = None,
+        retrieval_metrics: Sequence[Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.queries = queries
+        self.query_labels = check_labels(
+            query_labels, name="query_labels", rows=len(queries)
+        )
+        self.targets = targets
+        self.target_labels = check_labels(
+            target_labels, name="target_labels", rows=len(targets)
+        )
+        self.distance = distance
+        self.metrics = list(metrics)
+        self.k = k
+        self.matcher = matcher
+        self.distance_thresholds = (
+            [np.inf] if distance_thresholds is None else list(distance_thresholds)
+        )
+        self.known_classes = known_classes
+        self.retrieval_metrics = list(retrieval_metrics or [])
+        self._summary_writer = _summary_writer(tb_logdir)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Writes the values into `logs`, in place."""
+        start = time.perf_counter()
+        targets = self.model.embed(self.targets)
+        is_auto = isinstance(self.distance, str) and self.distance == "auto"
+        index = Indexer(
+            targets.shape[1], distance=self.model.distance if is_auto else self.distance
+        )
+        index.batch_add(targets, labels=self.target_labels, verbose=0)
+        queries = self.model.embed(self.queries)
+        values: dict[str, float] = {}
+        for suffix, is_in_group in self._groups():
+            found = self._evaluate(index, queries[is_in_group], is_in_group)
+            values.update({f"{name}{suffix}": value for name, value in found})
+        if logs is not None:
+            for name, value in values.items():
+                logs[name] = logs[f"val_{name}"] = value
+        self._write_summary(epoch, values)
+        logger.info("Evaluation: %.2f s, %s", time.perf_counter() - start, values)
+
+    def _groups(self) -> Iterator[tuple[str, Bools]]:
+        if self.known_classes is None:
+            yield "", np.ones(len(self.query_labels), "bool")
+            return
+        is_known = np.isin(self.query_labels, list(self.known_classes))
+        for suffix, is_in_group in (
+            ("_known_classes", is_known),
+            ("_unknown_classes", ~is_known),
+        ):
+            if is_in_group.any():
+                yield suffix, is_in_group
+
+    def _evaluate(
+        self, index: Indexer, queries: Floats, is_in_group: Bools
+    ) -> Iterator[tuple[str, float]]:
+        labels = self.query_labels[is_in_group]
+        found = index.evaluate_classification(
+            queries,
+            target_labels=labels,
+            distance_thresholds=self.distance_thresholds,
+            metrics=self.metrics,
+            matcher=self.matcher,
+            k=self.k,
+            verbose=0,
+        )
+        thresholds = found.pop("distance")
+        for name, at_thresholds in found.items():
+            yield name, float(at_thresholds[0])
+            for threshold, value in zip(thresholds[1:], at_thresholds[1:], strict=True):
+                yield f"{name}@{threshold:g}", float(value)
+        if self.retrieval_metrics:
+            retrieval = index.evaluate_retrieval(
+                queries, labels, self.retrieval_metrics, verbose=0
+            )
+            for name, value in retrieval.items():
+                yield name, float(value)
+
+    def _write_summary(self, epoch: int, values: dict[str, float]) -> None:
+        if self._summary_writer is None:
+            return
+        import tensorflow as tf
+
+        with self._summary_writer.as_default():
+            for name, value in values.items():
+                tf.summary.scalar(name, value, step=epoch)
+        self._summary_writer.flush()
+
+
+def _summary_writer(logdir: str | None) -> Any:
+    if logdir is None:
+        return None
+    needed_by = "EvalCallback(tb_logdir=...)"
+    import_optional("tensorboard", extra="tensorflow", needed_by=needed_by)
+    tf = import_optional("tensorflow", extra="tensorflow", needed_by=needed_by)
+    return tf.summary.create_file_writer(str(Path(logdir, "index")))

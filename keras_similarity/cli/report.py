@@ -1,0 +1,164 @@
+"""The demo's figures, its table and its example queries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_similarity.backend import import_optional
+from keras_similarity.cli.judge import Verdict
+from keras_similarity.cli.split import Split
+from keras_similarity.datasets import Dataset
+from keras_similarity.types import Ints
+from keras_similarity.visualization import (
+    confusion_matrix,
+    plot_calibration,
+    plot_neighbors,
+    plot_projection,
+)
+
+_DPI = 130
+_NEIGHBORS = 6
+_CONFUSED_CLASSES = 20
+_PROJECTED = 1500
+
+
+def make_table(values: Mapping[str, Any]) -> str:
+    """The values of a verdict as text: one line each, and what it means."""
+    strangers = values["stranger_queries"]
+    of_whom = f"{values['queries']:,} queries"
+    if strangers:
+        of_whom += f" and {strangers:,} of classes not in the index"
+    rows = [
+        ("recall@1", f"{values['recall@1']:.3f}", "the nearest picture is right"),
+        ("recall@5", f"{values['recall@5']:.3f}", "one of the 5 nearest is right"),
+        ("map@R", f"{values['map@R']:.3f}", "all pictures of the class come first: 1"),
+        ("threshold", f"{values['threshold']:.4f}", "distance up to which it is a match"),
+        ("precision", f"{values['precision']:.3f}", f"of the matches; {of_whom}"),
+        ("recall", f"{values['recall']:.3f}", "right neighbours that are matches"),
+        ("F1", f"{values['f1']:.3f}", "of the two"),
+        ("index size", f"{values['index_size']:,}", "pictures"),
+        ("lookups", f"{values['lookups_per_second']:,.0f}", "pictures a second"),
+    ]
+    title = f"Unseen classes: {values['unseen_classes']:,}, {values['queries']:,} queries"
+    lines = [f"  {name:<11}{value:>9}   {meaning}" for name, value, meaning in rows]
+    rule = "-" * max(len(line) for line in (title, *lines))
+    return "\n".join([title, rule, *lines, rule])
+
+
+def draw_figures(
+    folder: Path, model: Any, dataset: Dataset, split: Split, verdict: Verdict, seed: int
+) -> None:
+    """Draws the demo's four figures into a folder."""
+    random = np.random.default_rng(seed)
+    figures = {
+        "neighbors": _draw_neighbors(model, dataset, split, verdict, random),
+        "calibration": plot_calibration(
+            verdict.calibration, distance_name="cosine distance"
+        ).figure,
+        "confusion_matrix": _draw_confusion(model, dataset, split),
+        "projection": _draw_projection(model, dataset, split, random),
+    }
+    for name, figure in figures.items():
+        figure.savefig(folder / f"{name}.png", dpi=_DPI)
+
+
+def write_queries(
+    folder: Path, dataset: Dataset, split: Split, seed: int
+) -> list[dict[str, str]]:
+    """Writes query pictures to try, and returns the file and the class of each."""
+    pillow = import_optional("PIL.Image", extra="cli", needed_by="ksim demo")
+    random = np.random.default_rng(seed)
+    folder.mkdir()
+    written = []
+    for kind, rows, number in (
+        ("known", split.evaluation, 4),
+        ("stranger", split.evaluation_strangers, 2),
+    ):
+        chosen = random.permutation(rows)[:number]
+        for place, row in enumerate(chosen.tolist(), start=1):
+            pixels = dataset.preprocessing.to_pixels(dataset.x_test[row])
+            name = f"{kind}-{place}.png"
+            picture = pixels[..., 0] if pixels.shape[-1] == 1 else pixels
+            pillow.fromarray(picture).save(folder / name)
+            label = dataset.class_names[int(dataset.y_test[row])]
+            written.append({"file": f"{folder.name}/{name}", "class": label})
+    return written
+
+
+def _draw_neighbors(
+    model: Any, dataset: Dataset, split: Split, verdict: Verdict, random: Any
+) -> Any:
+    """Random queries, the last rows those that found a wrong picture first."""
+    queries = random.permutation(split.evaluation)
+    labels = dataset.y_test[queries]
+    k = min(_NEIGHBORS, model.index_size())
+    lookups = model.lookup(dataset.x_test[queries], k=k, verbose=0)
+    is_right = lookups.labels[:, 0] == labels
+    wrong = np.flatnonzero(~is_right)[:3]
+    right = np.flatnonzero(is_right)[: 8 - len(wrong)]
+    chosen = [*right.tolist(), *wrong.tolist()]
+    title = "Pictures of classes never seen in training, and their nearest neighbours"
+    if len(wrong):
+        title += f"\nchosen at random; the last {len(wrong)} rows: mistakes"
+    return plot_neighbors(
+        dataset.preprocessing.to_pixels(dataset.x_test[queries[chosen]]),
+        labels[chosen],
+        [lookups[row] for row in chosen],
+        dataset.class_names,
+        threshold=verdict.values["threshold"],
+        title=title,
+    )
+
+
+def _draw_confusion(model: Any, dataset: Dataset, split: Split) -> Any:
+    y_true = dataset.y_test[split.evaluation]
+    y_pred = np.asarray(model.match(dataset.x_test[split.evaluation]))
+    classes = _most_confused(y_true, y_pred, _CONFUSED_CLASSES)
+    all_shown = len(classes) == len(np.unique(y_true))
+    title = "" if all_shown else f"the {len(classes)} that are confused most, of "
+    axes, _ = confusion_matrix(
+        y_pred,
+        y_true,
+        labels=dataset.class_names,
+        title=f"Matches of unseen classes: {title}{len(np.unique(y_true))}",
+        show=False,
+        classes=classes.tolist(),
+    )
+    return axes.figure
+
+
+def _most_confused(y_true: Ints, y_pred: Ints, number: int) -> Ints:
+    """Up to `number` classes, sorted: those of the commonest errors first, in pairs."""
+    is_wrong = y_true != y_pred
+    pairs, counts = np.unique(
+        np.stack([y_true, y_pred], axis=1)[is_wrong], axis=0, return_counts=True
+    )
+    # Of equally common errors first those between two classes, then missing matches.
+    order = np.lexsort((pairs[:, 1] < 0, -counts))
+    classes = [label for label in pairs[order].ravel().tolist() if label >= 0]
+    ranked = dict.fromkeys([*classes, *np.unique(y_true).tolist()])
+    return np.sort(np.array(list(ranked)[:number], dtype="int64"))
+
+
+def _draw_projection(model: Any, dataset: Dataset, split: Split, random: Any) -> Any:
+    """Twelve classes with names, in the middle of as many pictures of others."""
+    rows = np.concatenate([split.index, split.evaluation])
+    if len(rows) > _PROJECTED:
+        # Whole classes: a tenth of each would leave little to see.
+        labels = dataset.y_test[rows]
+        order = random.permutation(np.unique(labels))
+        rank = np.empty(int(order.max()) + 1, "int64")
+        rank[order] = np.arange(len(order))
+        rows = rows[np.argsort(rank[labels], kind="stable")[:_PROJECTED]]
+    axes = plot_projection(
+        model.embed(dataset.x_test[rows]),
+        dataset.y_test[rows],
+        dataset.class_names,
+        method="tsne",
+        title="Pictures of unseen classes by their embeddings, in two dimensions (t-SNE)",
+    )
+    return axes.figure

@@ -1,0 +1,182 @@
+"""Evaluation in memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from keras_similarity.arrays import check_labels
+from keras_similarity.classification_metrics import (
+    ClassificationMetric,
+    make_classification_metric,
+)
+from keras_similarity.evaluators.base import Evaluator, register
+from keras_similarity.evaluators.calibration import (
+    candidate_thresholds,
+    cutpoint,
+    cutpoint_indices,
+)
+from keras_similarity.evaluators.lookup_columns import (
+    round_distances,
+    unpack_lookup_distances,
+    unpack_lookup_labels,
+)
+from keras_similarity.matchers import ClassificationMatch, make_classification_matcher
+from keras_similarity.matchers.base import check_lookup_columns
+from keras_similarity.retrieval_metrics import RetrievalMetric, compute_match_mask
+from keras_similarity.types import CalibrationResults, Lookup
+
+# Keys of results that are no metric's.
+_RESERVED = ("distance", "name", "value")
+
+
+@register("memory")
+class MemoryEvaluator(Evaluator):
+    """Evaluates whole arrays at once, so fast that there is no progress to show.
+
+    Example:
+        >>> from keras_similarity.evaluators import MemoryEvaluator
+        >>> from keras_similarity.types import Lookup
+        >>> lookups = [[Lookup(1, 0.1, 7)], [Lookup(1, 0.3, 8)], [Lookup(1, 0.4, 7)]]
+        >>> results = MemoryEvaluator().calibrate(
+        ...     target_labels=[7, 8, 9],
+        ...     lookups=lookups,
+        ...     thresholds_targets={"half": 0.5},
+        ...     calibration_metric="recall",
+        ...     matcher="match_nearest",
+        ... )
+        >>> round(results.cutpoints["half"]["distance"], 3)
+        0.1
+    """
+
+    def evaluate_retrieval(
+        self,
+        target_labels: Any,
+        lookups: Sequence[Sequence[Lookup]],
+        retrieval_metrics: Sequence[RetrievalMetric],
+        distance_rounding: int | None = 8,
+    ) -> dict[str, float]:
+        _check_retrieval_metrics(retrieval_metrics)
+        labels = check_labels(target_labels, name="target_labels", rows=len(lookups))
+        lookup_labels = unpack_lookup_labels(lookups)
+        lookup_distances = unpack_lookup_distances(
+            lookups, distance_rounding=distance_rounding
+        )
+        match_mask = compute_match_mask(labels, lookup_labels)
+        return {
+            metric.name: metric.compute(
+                query_labels=labels,
+                lookup_labels=lookup_labels,
+                lookup_distances=lookup_distances,
+                match_mask=match_mask,
+            )
+            for metric in retrieval_metrics
+        }
+
+    def evaluate_classification(
+        self,
+        query_labels: Any,
+        lookup_labels: Any,
+        lookup_distances: Any,
+        distance_thresholds: Any,
+        metrics: Sequence[str | ClassificationMetric],
+        matcher: str | ClassificationMatch,
+        distance_rounding: int | None = 8,
+        verbose: int = 1,
+    ) -> dict[str, Any]:
+        matcher = make_classification_matcher(matcher)
+        computed = _classification_metrics(metrics)
+        labels, distances = check_lookup_columns(lookup_labels, lookup_distances)
+        matcher.compile(distance_thresholds)
+        matcher.compute_count(
+            query_labels, labels, round_distances(distances, distance_rounding)
+        )
+        counts = matcher.tp, matcher.fp, matcher.tn, matcher.fn, matcher.count
+        return {
+            "distance": matcher.distance_thresholds,
+            **{metric.name: metric.compute(*counts) for metric in computed},
+        }
+
+    def calibrate(
+        self,
+        target_labels: Any,
+        lookups: Sequence[Sequence[Lookup]],
+        thresholds_targets: Mapping[str, float] | None,
+        calibration_metric: str | ClassificationMetric,
+        matcher: str | ClassificationMatch,
+        extra_metrics: Sequence[str | ClassificationMetric] = (),
+        distance_rounding: int | None = 8,
+        metric_rounding: int | None = 6,
+        verbose: int = 1,
+    ) -> CalibrationResults:
+        targets = _check_targets(thresholds_targets)
+        metric = make_classification_metric(calibration_metric)
+        lookup_labels = unpack_lookup_labels(lookups)
+        distances = unpack_lookup_distances(lookups, distance_rounding=distance_rounding)
+        if not np.isfinite(distances).any():
+            raise ValueError("lookups must not be empty. Is there no data in the index?")
+        thresholds = self.evaluate_classification(
+            query_labels=check_labels(
+                target_labels, name="target_labels", rows=len(distances)
+            ),
+            lookup_labels=lookup_labels,
+            lookup_distances=distances,
+            distance_thresholds=candidate_thresholds(distances),
+            metrics=[*extra_metrics, metric],
+            matcher=matcher,
+            distance_rounding=None,  # They are.
+            verbose=verbose,
+        )
+        thresholds["value"] = thresholds[metric.name]
+        indices = cutpoint_indices(thresholds["value"], targets, metric, metric_rounding)
+        cutpoints = {
+            name: cutpoint(name, index, thresholds) for name, index in indices.items()
+        }
+        return CalibrationResults(cutpoints=cutpoints, thresholds=thresholds)
+
+
+def _classification_metrics(
+    metrics: Sequence[str | ClassificationMetric],
+) -> list[ClassificationMetric]:
+    made = [make_classification_metric(metric) for metric in metrics]
+    for metric in made:
+        if metric.name in _RESERVED:
+            raise ValueError(
+                f"A metric must not be named {metric.name!r}, which is another key of "
+                "the results. Give it another `name`."
+            )
+    return made
+
+
+def _check_retrieval_metrics(metrics: Sequence[RetrievalMetric]) -> None:
+    seen: dict[str, dict[str, Any]] = {}
+    for metric in metrics:
+        if not isinstance(metric, RetrievalMetric):
+            raise ValueError(
+                "`retrieval_metrics` must hold objects of `retrieval_metrics`, e.g. "
+                f"[RecallAtK(k=1)]. Received: {metric!r}."
+            )
+        config = metric.get_config()
+        if seen.setdefault(metric.name, config) != config:
+            raise ValueError(
+                f"`retrieval_metrics` holds two different metrics named {metric.name!r}, "
+                "so that one would hide the other. Give one another `name`."
+            )
+
+
+def _check_targets(targets: Mapping[str, float] | None) -> dict[str, float]:
+    checked = {name: float(target) for name, target in (targets or {}).items()}
+    for name, target in checked.items():
+        if math.isnan(target):
+            raise ValueError(
+                f"`thresholds_targets` must hold numbers. Received: {name}={target}."
+            )
+    if "optimal" in checked:
+        raise ValueError(
+            "`thresholds_targets` must not name a target 'optimal': that is the cutpoint "
+            "of the best value. Choose another name."
+        )
+    return checked

@@ -1,0 +1,606 @@
+"""The index: a search engine and a store, together."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras_similarity import distances, stores
+from keras_similarity.arrays import check_labels
+from keras_similarity.classification_metrics import (
+    ClassificationMetric,
+    make_classification_metric,
+)
+from keras_similarity.distances import Distance
+from keras_similarity.evaluators import Evaluator, round_distances
+from keras_similarity.indexer.calibration import Calibration, negated
+from keras_similarity.indexer.parts import (
+    arguments_as_config,
+    arguments_of,
+    check_embedding_output,
+    evaluator_of,
+    search_of,
+)
+from keras_similarity.indexer.predictions import select_embeddings, select_one
+from keras_similarity.indexer.statistics import LookupStatistics
+from keras_similarity.matchers import ClassificationMatch, make_classification_matcher
+from keras_similarity.persistence import is_saved, open_folder, save_folder
+from keras_similarity.retrieval_metrics import RetrievalMetric
+from keras_similarity.search import Search
+from keras_similarity.search.base import check_positive
+from keras_similarity.stores import Store
+from keras_similarity.types import (
+    NO_ID,
+    NO_LABEL,
+    CalibrationResults,
+    Floats,
+    Lookup,
+    Lookups,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Decimals in which distances are told apart, in calibrating and in matching.
+_DISTANCE_ROUNDING = 8
+
+
+class Indexer:
+    """Finds the neighbours of embeddings, with what was indexed with them.
+
+    Joins a `Search` (vectors to ids and distances) with a `Store` (ids to labels and
+    data). Works on embeddings, from whatever made them: no framework is needed. Lookups
+    may run in many threads while one adds.
+
+    Args:
+        embedding_size: Length of an embedding.
+        distance: A `Distance`, its name or its config.
+        search: A `Search` of that distance and size, its name or its config.
+        kv_store: A `Store`, its name or its config. One that holds rows already is
+            searched after `build_index()`.
+        evaluator: `"memory"` or an `Evaluator`.
+        embedding_output: Which of a model's outputs is the embedding: its number, or its
+            key in a dict. `None` is the first.
+        stat_buffer_size: How many of the last lookups `stats()` is about.
+
+    Attributes:
+        is_calibrated: Has `calibrate` been called (since the last `reset`)?
+        cutpoints: Cutpoint name -> what `calibrate` found there; empty before.
+        calibration_thresholds: Columns over all thresholds; empty before.
+
+    Raises:
+        ValueError: If a part is not known, or `search` has another distance or size.
+
+    Example:
+        >>> from keras_similarity.indexer import Indexer
+        >>> index = Indexer(embedding_size=2, distance="euclidean")
+        >>> index.batch_add([[0.0, 0.0], [3.0, 4.0]], labels=[7, 8])
+        [0, 1]
+        >>> lookups = index.batch_lookup([[0.0, 1.0]], k=1)
+        >>> lookups.labels.tolist(), lookups[0][0].distance
+        ([[7]], 1.0)
+    """
+
+    def __init__(
+        self,
+        embedding_size: int,
+        distance: Distance | str | Mapping[str, Any] = "cosine",
+        search: Search | str | Mapping[str, Any] = "linear",
+        kv_store: Store | str | Mapping[str, Any] = "memory",
+        evaluator: Evaluator | str = "memory",
+        embedding_output: int | str | None = None,
+        stat_buffer_size: int = 1000,
+    ) -> None:
+        self.embedding_size = check_positive("embedding_size", embedding_size)
+        self.distance = distances.get(distance)
+        self.search = search_of(search, self.distance, self.embedding_size)
+        self.kv_store = stores.get(kv_store)
+        self.evaluator = evaluator_of(evaluator)
+        self.embedding_output = check_embedding_output(embedding_output)
+        self.stat_buffer_size = check_positive("stat_buffer_size", stat_buffer_size)
+        self._calibration: Calibration | None = None
+        self._statistics = LookupStatistics(self.stat_buffer_size)
+        self._writing = threading.Lock()
+        self._check_parts()
+
+    # Adding.
+
+    def add(
+        self,
+        prediction: Any,
+        label: int | None = None,
+        data: Any = None,
+        build: bool = True,
+        verbose: int = 1,
+    ) -> int:
+        """Adds one example; see `batch_add`.
+
+        Args:
+            prediction: Embedding `[1, D]` or `[D]`, or a model's outputs for one example.
+            label: Its class, if it has one.
+            data: Anything to be kept with it.
+            build: Make it searchable now?
+            verbose: Handed to the search.
+
+        Returns:
+            Its id.
+        """
+        embedding = self._one_embedding(prediction)
+        return self._add(embedding, [label], [data], build, verbose)[0]
+
+    def batch_add(
+        self,
+        predictions: Any,
+        labels: Any = None,
+        data: Any = None,
+        build: bool = True,
+        verbose: int = 1,
+    ) -> list[int]:
+        """Adds examples; on an error none of them.
+
+        Args:
+            predictions: Embeddings `[N, D]`, or a model's outputs.
+            labels: Integers `[N]`; `None` for an example without a label, or for all.
+            data: One item an example, to be kept with it: an array `[N, ...]` or a list.
+            build: Make them searchable now? If not, `build_index()` does, and so does
+                the next call with `build=True`.
+            verbose: Handed to the search.
+
+        Returns:
+            Their ids, which count on from 0.
+
+        Raises:
+            ValueError: If shapes do not fit or a value is not finite.
+            TypeError: If the labels are no integers.
+        """
+        embeddings = self._embeddings(predictions)
+        return self._add(embeddings, labels, data, build, verbose)
+
+    def build_index(self, verbose: int = 1) -> None:
+        """Makes all examples searchable that were added with `build=False`."""
+        with self._writing:
+            self._build(verbose)
+
+    # Looking up.
+
+    def single_lookup(self, prediction: Any, k: int = 5) -> list[Lookup]:
+        """The `k` nearest neighbours of one example, nearest first.
+
+        Args:
+            prediction: Embedding `[1, D]` or `[D]`, or a model's outputs for one example.
+            k: Number of neighbours; the list is shorter where there are fewer.
+        """
+        return self._lookup(self._one_embedding(prediction), k)[0]
+
+    def batch_lookup(self, predictions: Any, k: int = 5, verbose: int = 1) -> Lookups:
+        """The `k` nearest neighbours of each example, nearest first.
+
+        Args:
+            predictions: Embeddings `[Q, D]`, or a model's outputs.
+            k: Number of neighbours, at least 1.
+            verbose: Of TensorFlow Similarity's signature; nothing is shown.
+
+        Returns:
+            Columns `[Q, k]` that also read as a list of lists of `Lookup`. Rows are
+            shorter where there are fewer neighbours, and empty in an empty index.
+
+        Raises:
+            ValueError: If shapes do not fit or a value is not finite.
+        """
+        return self._lookup(self._embeddings(predictions), k)
+
+    # Judging.
+
+    def evaluate_retrieval(
+        self,
+        predictions: Any,
+        target_labels: Any,
+        retrieval_metrics: Sequence[RetrievalMetric],
+        verbose: int = 1,
+    ) -> dict[str, Any]:
+        """Judges the order of the neighbours.
+
+        Args:
+            predictions: Embeddings `[Q, D]`, or a model's outputs.
+            target_labels: Integers `[Q]`.
+            retrieval_metrics: Metrics, which bring their own `k`. Under a similarity
+                their `distance_threshold` is a cost, the similarity's negative.
+            verbose: Of TensorFlow Similarity's signature; nothing is shown.
+
+        Returns:
+            Name of the metric -> its value.
+
+        Raises:
+            IndexError: If the index is empty.
+            ValueError: If something else than a metric is given, or one needs more
+                neighbours than the index has rows.
+        """
+        self._check_not_empty()
+        for metric in retrieval_metrics:
+            if not isinstance(metric, RetrievalMetric):
+                raise ValueError(
+                    "`retrieval_metrics` must be `RetrievalMetric` objects. Received: "
+                    f"{metric!r}."
+                )
+        # One more, for the metrics that drop the nearest, the query itself.
+        k = 1 + max((metric.k for metric in retrieval_metrics), default=0)
+        labels, lookups = self._judged(predictions, target_labels, k)
+        return self.evaluator.evaluate_retrieval(
+            target_labels=labels, lookups=lookups, retrieval_metrics=retrieval_metrics
+        )
+
+    def evaluate_classification(
+        self,
+        predictions: Any,
+        target_labels: Any,
+        distance_thresholds: Any,
+        metrics: Sequence[str | ClassificationMetric] = ("f1",),
+        matcher: str | ClassificationMatch = "match_nearest",
+        k: int = 1,
+        verbose: int = 1,
+    ) -> dict[str, Any]:
+        """Judges the decisions that thresholds make of the neighbours.
+
+        Args:
+            predictions: Embeddings `[Q, D]`, or a model's outputs.
+            target_labels: Integers `[Q]`.
+            distance_thresholds: Thresholds `[T]`, in the units of the distance.
+            metrics: Names or metrics.
+            matcher: Turns `k` neighbours into one label.
+            k: Number of neighbours.
+            verbose: Handed to the evaluator.
+
+        Returns:
+            `"distance"`: the thresholds, from the strictest to the laxest, and by the
+            name of each metric its values there.
+
+        Raises:
+            IndexError: If the index is empty.
+        """
+        self._check_not_empty()
+        labels, lookups = self._judged(predictions, target_labels, k)
+        thresholds = np.asarray(distance_thresholds, "float32")
+        results = self.evaluator.evaluate_classification(
+            query_labels=labels,
+            lookup_labels=lookups.labels,
+            lookup_distances=lookups.distances,
+            distance_thresholds=self.distance.to_cost(thresholds),
+            metrics=list(metrics),
+            matcher=matcher,
+            distance_rounding=_DISTANCE_ROUNDING,
+            verbose=verbose,
+        )
+        return {
+            **results,
+            "distance": self.distance.to_cost(np.asarray(results["distance"])),
+        }
+
+    def calibrate(
+        self,
+        predictions: Any,
+        target_labels: Any,
+        thresholds_targets: Mapping[str, float] | None = None,
+        calibration_metric: str | ClassificationMetric = "f1_score",
+        k: int = 1,
+        matcher: str | ClassificationMatch = "match_nearest",
+        extra_metrics: Sequence[str | ClassificationMetric] = ("precision", "recall"),
+        rounding: int = 2,
+        verbose: int = 1,
+    ) -> CalibrationResults:
+        """Finds the distances up to which a neighbour is a match, and keeps them.
+
+        Args:
+            predictions: Embeddings `[Q, D]`, or a model's outputs; not of examples that
+                are in the index.
+            target_labels: Integers `[Q]`.
+            thresholds_targets: Name of a cutpoint -> the value that the calibration
+                metric must reach there; left out of the results where it can't.
+            calibration_metric: Name or metric; the cutpoint `optimal` is where it is
+                best.
+            k: Number of neighbours.
+            matcher: Turns `k` neighbours into one label.
+            extra_metrics: Further names or metrics to report.
+            rounding: Digits of the printed table.
+            verbose: Print the cutpoints?
+
+        Raises:
+            ValueError: If the index is empty or an argument is not known.
+        """
+        if not self.search.size():
+            raise ValueError("lookups must not be empty. Is there no data in the index?")
+        metric = make_classification_metric(calibration_metric)
+        labels, lookups = self._judged(predictions, target_labels, k)
+        results = self.evaluator.calibrate(
+            target_labels=labels,
+            lookups=lookups,
+            thresholds_targets=dict(thresholds_targets or {}),
+            calibration_metric=metric,
+            matcher=matcher,
+            extra_metrics=list(extra_metrics),
+            distance_rounding=_DISTANCE_ROUNDING,
+            verbose=verbose,
+        )
+        if self.distance.is_similarity:
+            results = negated(results)
+        self._calibration = Calibration(metric, results)
+        if verbose:
+            print(self._calibration.table(rounding))
+        return results
+
+    def match(
+        self,
+        predictions: Any,
+        no_match_label: int = -1,
+        k: int = 1,
+        matcher: str | ClassificationMatch = "match_nearest",
+        verbose: int = 1,
+    ) -> dict[str, list[int]]:
+        """Decides which class each example belongs to, or none, at every cutpoint.
+
+        Distances are rounded as `calibrate` rounds them, so that an example exactly at
+        the cutpoint matches.
+
+        Args:
+            predictions: Embeddings `[Q, D]`, or a model's outputs.
+            no_match_label: Stands for none.
+            k: Number of neighbours, as in `calibrate`.
+            matcher: Turns `k` neighbours into one label, as in `calibrate`.
+            verbose: Of TensorFlow Similarity's signature; nothing is shown.
+
+        Returns:
+            Name of the cutpoint -> one label an example.
+
+        Raises:
+            IndexError: If the index is empty.
+            ValueError: If it was not calibrated.
+        """
+        self._check_not_empty()
+        self._check_calibrated()
+        lookups = self._costs(self._lookup(self._embeddings(predictions), k))
+        rounded = round_distances(lookups.distances, _DISTANCE_ROUNDING)
+        labels, costs = make_classification_matcher(matcher).derive_match(
+            lookups.labels, rounded
+        )
+        labels, costs = labels[:, 0], costs[:, 0]
+        matches = {}
+        for name, cutpoint in self.cutpoints.items():
+            # In float32, as the distances: 0.3 is another number in float64.
+            bound = self.distance.to_cost(np.float32(cutpoint["distance"]))
+            is_match = (costs <= bound) & (labels != NO_LABEL)
+            matches[name] = np.where(is_match, labels, no_match_label).tolist()
+        return matches
+
+    @property
+    def is_calibrated(self) -> bool:
+        return self._calibration is not None
+
+    @property
+    def cutpoints(self) -> Mapping[str, Mapping[str, Any]]:
+        return self._calibration.results.cutpoints if self._calibration else {}
+
+    @property
+    def calibration_thresholds(self) -> Mapping[str, Any]:
+        return self._calibration.results.thresholds if self._calibration else {}
+
+    def get_calibration_metric(self) -> ClassificationMetric:
+        """The metric that `calibrate` used.
+
+        Raises:
+            ValueError: If the index was not calibrated.
+        """
+        return self._check_calibrated().metric
+
+    # Contents.
+
+    def reset(self) -> None:
+        """Forgets everything: examples, statistics and calibration."""
+        with self._writing:
+            self.search.reset()
+            self.kv_store.reset()
+            self._statistics = LookupStatistics(self.stat_buffer_size)
+            self._calibration = None
+
+    def size(self) -> int:
+        """Number of examples, those that are not searchable yet included."""
+        return self.kv_store.size()
+
+    def stats(self) -> dict[str, Any]:
+        """`num_lookups`, `size`, and `query_performance` of the last lookups.
+
+        The latter holds `min`, `max`, `avg`, `median` and `stddev` of the seconds that a
+        lookup took; one in a batch counts its share. All 0 before any lookup.
+        """
+        return {**self._statistics.summary(), "size": self.size()}
+
+    def print_stats(self) -> None:
+        """Prints `stats()`."""
+        stats = self.stats()
+        print("[Info]")
+        print(f"size: {stats['size']:,}")
+        print(f"lookups: {stats['num_lookups']:,}")
+        print("[Seconds a lookup]")
+        for name, seconds in stats["query_performance"].items():
+            print(f"{name}: {seconds:.6f}")
+
+    def summary(self) -> str:
+        """What the index is and what it holds, as text."""
+        waiting = self.size() - self.search.size()
+        size = f"{self.size():,}" + (f" ({waiting:,} not built yet)" if waiting else "")
+        lines = {
+            "examples": size,
+            "embedding size": str(self.embedding_size),
+            "distance": str(self.distance),
+            "search": type(self.search).__name__,
+            "store": type(self.kv_store).__name__,
+            "calibrated": "no",
+        }
+        if self._calibration:
+            lines["calibrated"] = f"by {self._calibration.metric}"
+        text = "\n".join(f"{name + ':':<16}{value}" for name, value in lines.items())
+        return f"{text}\n{self._calibration.table(4)}" if self._calibration else text
+
+    def to_data_frame(self, num_items: int = 0) -> pd.DataFrame:
+        """The first examples: columns `embeddings`, `data`, `labels`; 0 means all."""
+        return self.kv_store.to_data_frame(num_items)
+
+    # Files.
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        compression: bool = True,
+        overwrite: bool = True,
+    ) -> None:
+        """Saves the index and its calibration into a folder, by one atomic step.
+
+        Whatever happens meanwhile, the folder holds the old index or the new one, whole.
+        Other files there stay.
+
+        Args:
+            path: Folder, made if it is missing, or an fsspec URL.
+            compression: Compress the store? Smaller, and slower to write and read.
+            overwrite: Replace an index that is there?
+
+        Raises:
+            FileExistsError: If there is one and `overwrite` is off.
+            TypeError: If some example's data cannot be saved.
+        """
+        if not overwrite and is_saved(path):
+            raise FileExistsError(
+                f"`path` holds a saved index. Received: path={os.fspath(path)!r}, "
+                "overwrite=False."
+            )
+        with self._writing:
+            config = {
+                **arguments_as_config(self),
+                "size": self.size(),
+                "searchable": self.search.size(),
+                "calibration": None,  # `_write` fills it in.
+            }
+            save_folder(
+                path,
+                kind="index",
+                config=config,
+                write=lambda folder: self._write(folder, config, compression),
+            )
+
+    @staticmethod
+    def load(path: str | os.PathLike[str], verbose: int = 1) -> Indexer:
+        """The index that `save` wrote.
+
+        Args:
+            path: As given to `save`.
+            verbose: Print how much was loaded?
+
+        Raises:
+            FileNotFoundError: If there is none.
+            ValueError: If it is damaged, or from a newer version of the package.
+        """
+        with open_folder(path, kind="index") as (config, folder):
+            index = Indexer(**arguments_of(config))
+            index.kv_store.read(folder / "store")
+            index.search.read(folder / "search")
+            if config["calibration"]:
+                index._calibration = Calibration.read(folder, config["calibration"])
+            sizes = index.size(), index.search.size()
+            if sizes != (config["size"], config["searchable"]):
+                raise ValueError(
+                    f"`path` must hold {config['size']} examples, {config['searchable']} "
+                    f"of them searchable. Received: {sizes}, path={os.fspath(path)!r}."
+                )
+        if verbose:
+            print(f"Loaded an index of {index.size():,} examples.")
+        return index
+
+    def _write(self, folder: Path, config: dict[str, Any], compression: bool) -> None:
+        for part in ("store", "search"):
+            (folder / part).mkdir()
+        self.kv_store.write(folder / "store", compression)
+        self.search.write(folder / "search")
+        if self._calibration:
+            config["calibration"] = self._calibration.write(folder)
+
+    # What the methods above share.
+
+    def _embeddings(self, predictions: Any) -> Floats:
+        return select_embeddings(
+            predictions, embedding_output=self.embedding_output, dim=self.embedding_size
+        )
+
+    def _one_embedding(self, prediction: Any) -> Floats:
+        return select_one(
+            prediction, embedding_output=self.embedding_output, dim=self.embedding_size
+        )
+
+    def _add(
+        self, embeddings: Floats, labels: Any, data: Any, build: bool, verbose: int
+    ) -> list[int]:
+        with self._writing:
+            self.search.check(embeddings)
+            ids = self.kv_store.batch_add(embeddings, labels, data)
+            if build:
+                self._build(verbose, embeddings)
+            return ids
+
+    def _build(self, verbose: int, newest: Floats | None = None) -> None:
+        """Hands the search the rows that it lacks, always the store's last.
+
+        `newest` spares fetching them, where they are all that it lacks.
+        """
+        ids = np.arange(self.search.size(), self.kv_store.size())
+        if newest is None or len(newest) != len(ids):
+            newest, _ = self.kv_store.records(ids)
+        if len(ids):
+            self.search.batch_add(newest, ids, verbose=verbose)
+
+    def _lookup(self, embeddings: Floats, k: int) -> Lookups:
+        start = time.perf_counter()
+        ids, found = self.search.batch_lookup(embeddings, k)
+        labels = np.full(ids.shape, NO_LABEL, "int64")
+        is_found = ids != NO_ID
+        labels[is_found] = self.kv_store.labels(ids[is_found])
+        lookups = Lookups(ids, found, labels, self.kv_store.reader())
+        self._statistics.add(len(embeddings), time.perf_counter() - start)
+        return lookups
+
+    def _judged(
+        self, predictions: Any, target_labels: Any, k: int
+    ) -> tuple[Any, Lookups]:
+        """Labels, and lookups with costs, no wider than the index has rows."""
+        embeddings = self._embeddings(predictions)
+        labels = check_labels(target_labels, name="target_labels", rows=len(embeddings))
+        k = min(check_positive("k", k), self.search.size())
+        return labels, self._costs(self._lookup(embeddings, k))
+
+    def _costs(self, lookups: Lookups) -> Lookups:
+        """Lookups whose distances are costs, as evaluators and matchers want them."""
+        return replace(lookups, distances=self.distance.to_cost(lookups.distances))
+
+    def _check_not_empty(self) -> None:
+        if not self.search.size():
+            hint = "call `build_index()`" if self.size() else "add examples"
+            raise IndexError(f"The index must not be empty: {hint} first.")
+
+    def _check_calibrated(self) -> Calibration:
+        if self._calibration is None:
+            raise ValueError("The index must be calibrated: call `calibrate()` first.")
+        return self._calibration
+
+    def _check_parts(self) -> None:
+        if self.kv_store.dim not in (None, self.embedding_size):
+            raise ValueError(
+                f"`kv_store` must hold embeddings of size {self.embedding_size}. "
+                f"Received: {self.kv_store.dim}."
+            )
+        if self.search.size() > self.kv_store.size():
+            raise ValueError(
+                "`search` must not hold rows that `kv_store` lacks. Received: "
+                f"{self.search.size()} rows, {self.kv_store.size()} in the store."
+            )

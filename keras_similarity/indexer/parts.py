@@ -1,0 +1,82 @@
+"""The parts of an index, made from what the user gave, and as plain data."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras_similarity import distances, evaluators, search, stores
+from keras_similarity.distances import Distance
+from keras_similarity.evaluators import Evaluator
+from keras_similarity.search import Search
+from keras_similarity.search.base import is_same_distance
+
+if TYPE_CHECKING:
+    from keras_similarity.indexer.indexer import Indexer
+
+logger = logging.getLogger(__name__)
+
+
+def search_of(engine: Any, distance: Distance, dim: int) -> Search:
+    """The search engine that an object, a name or a config means, if it fits."""
+    if isinstance(engine, str):
+        return search.get(engine, distance=distance, dim=dim)
+    engine = search.get(engine)
+    if engine.dim != dim or not is_same_distance(engine.distance, distance):
+        raise ValueError(
+            f"`search` must have the index' distance and embedding size, {distance!r} "
+            f"and {dim}. Received: {engine.distance!r} and {engine.dim}."
+        )
+    return engine
+
+
+def evaluator_of(evaluator: Any) -> Evaluator:
+    """The evaluator that an object or the name `"memory"` means."""
+    if isinstance(evaluator, Evaluator):
+        return evaluator
+    if isinstance(evaluator, str) and evaluator.lower() == "memory":
+        return evaluators.get("memory")
+    raise ValueError(
+        f"`evaluator` must be 'memory' or an `Evaluator`. Received: {evaluator!r}."
+    )
+
+
+def check_embedding_output(output: Any) -> int | str | None:
+    """The argument, if it can name an output: a number from 0, a key or `None`."""
+    if output is None or isinstance(output, str):
+        return output
+    is_number = isinstance(output, (int, np.integer)) and not isinstance(output, bool)
+    if is_number and output >= 0:
+        return int(output)
+    raise ValueError(
+        "`embedding_output` must be the number (from 0) or the key of an output, or "
+        f"None. Received: {output!r}."
+    )
+
+
+def arguments_as_config(index: Indexer) -> dict[str, Any]:
+    """Constructor arguments of an index, as plain data."""
+    return {
+        "embedding_size": index.embedding_size,
+        "distance": distances.serialize(index.distance),
+        "search": search.serialize(index.search),
+        "kv_store": stores.serialize(index.kv_store),
+        "evaluator": evaluators.serialize(index.evaluator),
+        "embedding_output": index.embedding_output,
+        "stat_buffer_size": index.stat_buffer_size,
+    }
+
+
+def arguments_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Constructor arguments of an index, from `arguments_as_config`."""
+    names = ("embedding_size", "distance", "search", "kv_store", "embedding_output")
+    arguments = {name: config[name] for name in (*names, "stat_buffer_size")}
+    try:
+        arguments["evaluator"] = evaluators.deserialize(config["evaluator"])
+    except ValueError as error:
+        # It holds no data, so the index is complete without it.
+        logger.warning("The index gets the evaluator 'memory': %s", error)
+    return arguments

@@ -1,0 +1,121 @@
+"""What a model's index is made of."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, Self
+
+from keras_similarity import distances, evaluators, search, stores
+from keras_similarity.indexer import Indexer
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class IndexOptions:
+    """The arguments of `create_index`, as the user gave them."""
+
+    distance: Any = "cosine"
+    search: Any = "linear"
+    kv_store: Any = "memory"
+    evaluator: Any = "memory"
+    embedding_output: int | str | None = None
+    stat_buffer_size: int = 1000
+
+    @classmethod
+    def of(cls, index: Indexer, embedding_output: int | str | None) -> Self:
+        """The options that would make an index like this one."""
+        return cls(
+            distance=distances.serialize(index.distance),
+            search=search.serialize(index.search),
+            kv_store=stores.serialize(index.kv_store),
+            embedding_output=embedding_output,
+            stat_buffer_size=index.stat_buffer_size,
+        )
+
+    def check(self, outputs: Any) -> None:
+        """Raises a `ValueError` if a part is not known or there is no such output.
+
+        Args:
+            outputs: Outputs of the model: a tensor, a list or a dict; `None` if they are
+                not known yet.
+        """
+        distances.get(self.distance)
+        for registry, part in (
+            (search.registry, self.search),
+            (stores.registry, self.kv_store),
+        ):
+            if isinstance(part, str):
+                registry.find(part)
+        if self.evaluator != "memory" and not isinstance(
+            self.evaluator, evaluators.Evaluator
+        ):
+            raise ValueError(
+                "`evaluator` must be 'memory' or an `Evaluator`. Received: "
+                f"{self.evaluator!r}."
+            )
+        if outputs is not None:
+            self._check_output(outputs)
+
+    def config(self) -> dict[str, Any]:
+        """The options as plain data; an evaluator of the user's own is left out."""
+        return {
+            "distance": distances.serialize(distances.get(self.distance)),
+            "search": _plain(search, self.search),
+            "kv_store": _plain(stores, self.kv_store),
+            "embedding_output": self.embedding_output,
+            "stat_buffer_size": self.stat_buffer_size,
+        }
+
+    def make_index(self, embedding_size: int) -> Indexer:
+        """An empty index, of embeddings: the model has chosen the output."""
+        return Indexer(
+            embedding_size,
+            distance=distances.get(self.distance),
+            search=self.search,
+            kv_store=self.kv_store,
+            evaluator=self.evaluator,
+            stat_buffer_size=self.stat_buffer_size,
+        )
+
+    def _check_output(self, outputs: Any) -> None:
+        chosen = self.embedding_output
+        if isinstance(outputs, Mapping):
+            known: Sequence[Any] = list(outputs)
+        else:
+            known = range(len(outputs) if isinstance(outputs, (list, tuple)) else 1)
+        if chosen is None and len(known) > 1:
+            logger.warning(
+                "The model has several outputs; the first, %r, is the embedding. "
+                "`embedding_output` chooses another.",
+                known[0],
+            )
+        elif chosen is not None and chosen not in known:
+            raise ValueError(
+                f"`embedding_output` must be one of {list(known)}, an output of the "
+                f"model. Received: {chosen!r}."
+            )
+
+
+def _plain(module: ModuleType, part: Any) -> Any:
+    return part if isinstance(part, (str, dict)) else module.serialize(part)
+
+
+def distance_of(loss: Any) -> Any:
+    """The distance that `distance="auto"` means: that of the first loss.
+
+    Raises:
+        ValueError: If the loss has none.
+    """
+    if loss is None:
+        return "cosine"
+    first = loss[0] if isinstance(loss, (list, tuple)) and loss else loss
+    if not hasattr(first, "distance"):
+        raise ValueError(
+            "distance='auto' only works if the first loss is a metric loss. Received: "
+            f"loss={loss!r}. Name the distance, e.g. distance='cosine'."
+        )
+    return first.distance

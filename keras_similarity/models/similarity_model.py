@@ -1,0 +1,601 @@
+"""A Keras model with an index of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from keras_similarity import distances
+from keras_similarity.arrays import check_labels, to_numpy
+from keras_similarity.backend import keras, ops
+from keras_similarity.distances import Distance
+from keras_similarity.indexer import Indexer
+from keras_similarity.models.forward import Forward
+from keras_similarity.models.functional import Functional, TwoWayModel, leaf_of
+from keras_similarity.models.index_options import IndexOptions, distance_of
+from keras_similarity.models.saving import (
+    index_folder,
+    read_assets,
+    replace_atomically,
+    write_assets,
+)
+from keras_similarity.preprocessing import Preprocessing
+from keras_similarity.registry import register_serializable
+from keras_similarity.types import CalibrationResults, Floats, Lookup, Lookups
+
+
+@register_serializable
+class SimilarityModel(TwoWayModel):
+    """A Keras model that indexes embeddings, finds neighbours and decides on matches.
+
+    Build it as any Keras model: `SimilarityModel(inputs, outputs)`, or as a subclass
+    with a `call()`. It is the base of all similarity models, `isinstance` included.
+    `model.save("x.keras")` carries the index and its calibration, and
+    `keras.saving.load_model` gives them back, under any backend.
+
+    Attributes:
+        preprocessing: How a picture becomes an input, or `None`; saved with the model.
+        class_names: Names of the labels 0, 1, ..., or `None`; saved with the model.
+
+    Example:
+        >>> import keras, numpy as np
+        >>> from keras_similarity.models import SimilarityModel
+        >>> inputs = keras.Input((2,))
+        >>> model = SimilarityModel(inputs, keras.layers.Flatten()(inputs))
+        >>> model.compile()
+        >>> model.index(np.array([[0.0, 1.0], [1.0, 0.0]]), y=[7, 8], verbose=0)
+        >>> [neighbor.label for neighbor in model.single_lookup([0.1, 1.0], k=2)]
+        [7, 8]
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        is_second_call = "_index" in self.__dict__
+        super().__init__(*args, **kwargs)
+        if not is_second_call:
+            self._reset_parts()
+
+    def _reset_parts(self) -> None:
+        # Not through `__setattr__`: Keras would wrap and track what is no layer.
+        self.__dict__.update(
+            _index=None,
+            _options=None,
+            _forward=None,
+            _saves_index=True,
+            preprocessing=None,
+            class_names=None,
+        )
+
+    # Compiling.
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        metrics: Any = None,
+        loss_weights: Any = None,
+        weighted_metrics: Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        distance: Distance | str = "auto",
+        embedding_output: int | str | None = None,
+        kv_store: Any = "memory",
+        search: Any = "linear",
+        evaluator: Any = "memory",
+        stat_buffer_size: int = 1000,
+        **kwargs: Any,
+    ) -> None:
+        """Configures training, as `keras.Model.compile`, and the index.
+
+        An index that is there stays, if what describes it does not change.
+
+        Args:
+            optimizer: As Keras'. So are `loss`, `metrics`, `loss_weights`,
+                `weighted_metrics`, `run_eagerly`, `steps_per_execution` and `**kwargs`.
+            loss: A loss, or one for each output.
+            metrics: Metrics of training.
+            loss_weights: Weight of each loss.
+            weighted_metrics: Metrics that sample weights apply to.
+            run_eagerly: Without compilation?
+            steps_per_execution: Steps a call of the compiled function.
+            distance: Distance of the index. `"auto"` takes that of the (first) loss, and
+                cosine without a loss.
+            embedding_output: Which output is the embedding: index, or key of a dict;
+                `None` for the first.
+            kv_store: Store of labels and data, as `create_index`. So are `search`,
+                `evaluator` and `stat_buffer_size`.
+            search: Search engine.
+            evaluator: Evaluator of the index.
+            stat_buffer_size: Lookups that statistics are kept of.
+
+        Raises:
+            ValueError: If `distance` is `"auto"` and the loss has none.
+        """
+        if isinstance(distance, str) and distance == "auto":
+            distance = distance_of(loss)
+        options = IndexOptions(
+            distance, search, kv_store, evaluator, embedding_output, stat_buffer_size
+        )
+        options.check(self.output if isinstance(self, Functional) else None)
+        super().compile(
+            optimizer=optimizer,
+            loss=loss,
+            metrics=metrics,
+            loss_weights=loss_weights,
+            weighted_metrics=weighted_metrics,
+            run_eagerly=run_eagerly,
+            steps_per_execution=steps_per_execution,
+            **kwargs,
+        )
+        self.__dict__["_forward"] = None
+        if self._options is None or options.config() != self._options.config():
+            self._set_index(options)
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """Arguments of `compile`, as plain data; empty if the model is not compiled."""
+        config = super().get_compile_config()
+        if config:
+            config["similarity"] = self._options.config()
+        return config
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compiles the model with what `get_compile_config` gave."""
+        config = dict(config)
+        similarity = config.pop("similarity", {})
+        self.compile(**keras.saving.deserialize_keras_object(config), **similarity)
+        if self.built and self.optimizer is not None:
+            # Or Keras has nothing to restore the optimizer's state into.
+            self.optimizer.build(self.trainable_variables)
+
+    # The index.
+
+    def create_index(
+        self,
+        distance: Distance | str = "cosine",
+        search: Any = "linear",
+        kv_store: Any = "memory",
+        evaluator: Any = "memory",
+        embedding_output: int | str | None = None,
+        stat_buffer_size: int = 1000,
+    ) -> None:
+        """Creates an empty index, in place of the one that is there.
+
+        `compile` does this too.
+
+        Args:
+            distance: A `Distance` or its name.
+            search: A `Search`, or the name of one: `"linear"`, `"faiss"`.
+            kv_store: A `Store`, or the name of one: `"memory"`.
+            evaluator: An `Evaluator`, or `"memory"`.
+            embedding_output: Which output is the embedding: index, or key of a dict;
+                `None` for the first.
+            stat_buffer_size: Lookups that statistics are kept of.
+
+        Raises:
+            ValueError: If an engine, a store or the output is not known.
+        """
+        options = IndexOptions(
+            distance, search, kv_store, evaluator, embedding_output, stat_buffer_size
+        )
+        options.check(self.output if isinstance(self, Functional) else None)
+        self._set_index(options)
+
+    @property
+    def distance(self) -> Distance | None:
+        """Distance of the index; `None` before `compile` and `create_index`."""
+        return None if self._options is None else distances.get(self._options.distance)
+
+    def embed(self, x: Any, batch_size: int | None = None, verbose: int = 0) -> Floats:
+        """Embeddings `[N, D]` of inputs, as a NumPy array.
+
+        Args:
+            x: Inputs `[N, ...]`, or batches of them (a `PyDataset`, `DataLoader`, ...).
+            batch_size: Rows at once; by default as many as fit well.
+            verbose: Show progress?
+        """
+        if self._forward is None:
+            self.__dict__["_forward"] = Forward(self, self._embedding_output)
+        return self._forward(x, batch_size, verbose)
+
+    def index(
+        self,
+        x: Any,
+        y: Sequence[int] | None = None,
+        data: Any = None,
+        build: bool = True,
+        verbose: int = 1,
+    ) -> None:
+        """Adds examples to the index.
+
+        Args:
+            x: Inputs `[N, ...]`.
+            y: Labels `[N]`, integers; without them neighbours have none.
+            data: What lookups give back with each row, `[N]`: pictures, names, ...
+            build: Make them searchable now?
+            verbose: Show progress?
+        """
+        index = self._index_for(embeddings := self.embed(x, verbose=verbose))
+        index.batch_add(embeddings, labels=y, data=data, build=build, verbose=verbose)
+
+    def index_single(
+        self,
+        x: Any,
+        y: int | None = None,
+        data: Any = None,
+        build: bool = True,
+        verbose: int = 1,
+    ) -> None:
+        """Adds one example, given with or without a batch axis of 1, to the index."""
+        self.index(
+            self._as_batch(x),
+            y=None if y is None else np.reshape(np.asarray(y), (1,)),
+            data=None if data is None else [data],
+            build=build,
+            verbose=verbose,
+        )
+
+    def lookup(self, x: Any, k: int = 5, verbose: int = 1) -> Lookups:
+        """The `k` nearest neighbours of each example, as columns and as lists.
+
+        Rows are shorter than `k` where the index is smaller, and empty where it is.
+
+        Args:
+            x: Inputs `[N, ...]`.
+            k: Neighbours of each.
+            verbose: Show progress?
+        """
+        index = self._index_for(embeddings := self.embed(x, verbose=verbose))
+        return index.batch_lookup(embeddings, k=k, verbose=verbose)
+
+    def single_lookup(self, x: Any, k: int = 5) -> list[Lookup]:
+        """The `k` nearest neighbours of one example, with or without a batch axis of 1."""
+        return self.lookup(self._as_batch(x), k=k, verbose=0)[0]
+
+    def index_size(self) -> int:
+        """Number of examples in the index."""
+        return 0 if self._index is None else self._index.size()
+
+    def index_summary(self) -> None:
+        """Prints what the index is and what it holds."""
+        print(self._existing_index().summary())
+
+    def reset_index(self) -> None:
+        """Empties the index; its calibration goes too."""
+        self._existing_index().reset()
+
+    def to_data_frame(self, num_items: int = 0) -> Any:
+        """The index as a pandas `DataFrame`, or its first `num_items` rows."""
+        return self._existing_index().to_data_frame(num_items)
+
+    # Decisions.
+
+    def calibrate(
+        self,
+        x: Any,
+        y: Sequence[int],
+        thresholds_targets: Mapping[str, float] | None = None,
+        k: int = 1,
+        calibration_metric: Any = "f1",
+        matcher: Any = "match_nearest",
+        extra_metrics: Sequence[Any] = ("precision", "recall"),
+        rounding: int = 2,
+        verbose: int = 1,
+    ) -> CalibrationResults:
+        """Chooses the distances below which a neighbour counts as a match.
+
+        Use examples that the model was not trained on and that are not in the index.
+
+        Args:
+            x: Inputs `[N, ...]`.
+            y: Their labels `[N]`.
+            thresholds_targets: Values of the calibration metric to reach, by the name
+                of the cutpoint; one that cannot be reached is left out.
+            k: Neighbours that the matcher sees.
+            calibration_metric: What the cutpoint `"optimal"` optimises.
+            matcher: How neighbours become a label: `"match_nearest"`,
+                `"match_majority_vote"` or a `ClassificationMatch`.
+            extra_metrics: Also reported for each threshold.
+            rounding: Digits in the printed table.
+            verbose: Print the cutpoints?
+
+        Raises:
+            ValueError: If the index is empty.
+        """
+        index = self._index_for(embeddings := self.embed(x, verbose=verbose))
+        return index.calibrate(
+            embeddings,
+            target_labels=check_labels(y, name="y", rows=len(embeddings)),
+            thresholds_targets=dict(thresholds_targets or {}),
+            k=k,
+            calibration_metric=calibration_metric,
+            matcher=matcher,
+            extra_metrics=list(extra_metrics),
+            rounding=rounding,
+            verbose=verbose,
+        )
+
+    def match(
+        self,
+        x: Any,
+        cutpoint: str = "optimal",
+        no_match_label: int = -1,
+        k: int = 1,
+        matcher: Any = "match_nearest",
+        verbose: int = 0,
+    ) -> Any:
+        """Label of each example, or `no_match_label` where no neighbour is near enough.
+
+        Args:
+            x: Inputs `[N, ...]`.
+            cutpoint: Which threshold of the calibration; `"all"` for a mapping of all.
+            no_match_label: Stands for no match.
+            k: Neighbours that the matcher sees.
+            matcher: As in `calibrate`.
+            verbose: Show progress?
+
+        Returns:
+            List of `N` labels; with `cutpoint="all"` one by the name of each cutpoint.
+
+        Raises:
+            ValueError: If the model is not calibrated, or the cutpoint is not known.
+            IndexError: If the index is empty.
+        """
+        index = self._calibrated_index()
+        if cutpoint != "all" and cutpoint not in index.cutpoints:
+            known = ", ".join(repr(name) for name in ("all", *index.cutpoints))
+            raise ValueError(
+                f"`cutpoint` must be one of {known}. Received: {cutpoint!r}."
+            )
+        matches = index.match(
+            self.embed(x, verbose=verbose),
+            no_match_label=no_match_label,
+            k=k,
+            matcher=matcher,
+            verbose=verbose,
+        )
+        return matches if cutpoint == "all" else matches[cutpoint]
+
+    def evaluate_retrieval(
+        self, x: Any, y: Sequence[int], retrieval_metrics: Sequence[Any], verbose: int = 1
+    ) -> dict[str, Any]:
+        """Values of retrieval metrics, by name, with `x` as queries.
+
+        Raises:
+            IndexError: If the index is empty.
+        """
+        index = self._filled_index()
+        return index.evaluate_retrieval(
+            self.embed(x, verbose=verbose), y, retrieval_metrics, verbose=verbose
+        )
+
+    def evaluate_classification(
+        self,
+        x: Any,
+        y: Sequence[int],
+        k: int = 1,
+        extra_metrics: Sequence[Any] = ("precision", "recall"),
+        matcher: Any = "match_nearest",
+        verbose: int = 1,
+    ) -> dict[str, dict[str, Any]]:
+        """Metrics of the matches at each cutpoint of the calibration.
+
+        Args:
+            x: Inputs `[N, ...]`.
+            y: Their labels `[N]`.
+            k: Neighbours that the matcher sees.
+            extra_metrics: Beside the calibration metric.
+            matcher: As in `calibrate`.
+            verbose: Show progress?
+
+        Returns:
+            By the name of the cutpoint, a mapping with its `name`, its `distance` and,
+            by the name of each metric, an array `[1]`.
+
+        Raises:
+            ValueError: If the model is not calibrated.
+            IndexError: If the index is empty.
+        """
+        index = self._calibrated_index()
+        embeddings = self.embed(x, verbose=verbose)
+        metrics = [*extra_metrics, index.get_calibration_metric()]
+        results = {}
+        for name, cutpoint in index.cutpoints.items():
+            found = index.evaluate_classification(
+                embeddings,
+                target_labels=y,
+                distance_thresholds=[cutpoint["distance"]],
+                metrics=metrics,
+                matcher=matcher,
+                k=k,
+                verbose=0,
+            )
+            results[name] = {**found, "distance": cutpoint["distance"], "name": name}
+        return results
+
+    # Saving.
+
+    def save(
+        self,
+        filepath: Any,
+        save_index: bool = True,
+        compression: bool = True,
+        overwrite: bool = True,
+        zipped: bool | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Saves the model, its index and the calibration in one step.
+
+        Whatever interrupts it, the file that was there stays as it was.
+
+        Args:
+            filepath: Name that ends in `.keras`; another name makes a folder with the
+                same content. `keras.saving.load_model` reads both.
+            save_index: Does the index go along?
+            compression: Not used: kept for TensorFlow Similarity's programs.
+            overwrite: May a file that is there be replaced?
+            zipped: As Keras'.
+            **kwargs: As Keras'.
+
+        Raises:
+            FileExistsError: If the file is there and `overwrite` is false.
+        """
+        path = os.fspath(filepath)
+        if not overwrite and os.path.exists(path):
+            raise FileExistsError(
+                f"{path!r} is there already. Save with `overwrite=True` to replace it."
+            )
+        if zipped is None and not path.endswith((".keras", ".h5", ".hdf5")):
+            zipped = False
+        save = super().save
+        self.__dict__["_saves_index"] = save_index
+        try:
+            replace_atomically(path, lambda part: save(part, zipped=zipped, **kwargs))
+        finally:
+            self.__dict__["_saves_index"] = True
+
+    def save_index(
+        self, filepath: Any, compression: bool = True, overwrite: bool = True
+    ) -> None:
+        """Saves the index alone, into a folder.
+
+        Raises:
+            FileExistsError: If there is one and `overwrite` is false.
+        """
+        self._existing_index().save(
+            filepath, compression=compression, overwrite=overwrite
+        )
+
+    def load_index(self, filepath: Any) -> None:
+        """Puts a saved index in place of the model's.
+
+        Args:
+            filepath: A folder that `save_index` wrote, or a model saved with an index.
+
+        Raises:
+            ValueError: If there is none, or it is damaged, or of another embedding size.
+        """
+        with index_folder(filepath) as folder:
+            index = Indexer.load(folder, verbose=0)
+        size = self._embedding_size(self._embedding_output)
+        if size is not None and index.embedding_size != size:
+            raise ValueError(
+                f"`filepath` must be an index of the model's embedding size, {size}. "
+                f"Received: one of {index.embedding_size}, {filepath!r}."
+            )
+        self._adopt(index, self._embedding_output)
+
+    index_load = load_index
+
+    def save_assets(self, folder: str) -> None:
+        """Keras calls this to let the model save what is no weight."""
+        extras: dict[str, Any] = {"embedding_output": self._embedding_output}
+        if self.preprocessing is not None:
+            extras["preprocessing"] = self.preprocessing.get_config()
+        if self.class_names is not None:
+            extras["class_names"] = list(self.class_names)
+        write_assets(folder, self._index if self._saves_index else None, extras)
+
+    def load_assets(self, folder: str | None) -> None:
+        """Keras calls this with what `save_assets` wrote."""
+        index, extras = read_assets(folder)
+        if index is not None:
+            self._adopt(index, extras.get("embedding_output"))
+        if "preprocessing" in extras:
+            self.preprocessing = Preprocessing.from_config(extras["preprocessing"])
+        self.class_names = extras.get("class_names")
+
+    # Parts.
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in ("preprocessing", "class_names"):  # Keras would wrap the list.
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
+
+    def _set_index(self, options: IndexOptions) -> None:
+        size = self._embedding_size(options.embedding_output)
+        index = None if size is None else options.make_index(size)
+        self.__dict__.update(_options=options, _index=index, _forward=None)
+
+    def _adopt(self, index: Indexer, embedding_output: int | str | None) -> None:
+        options = IndexOptions.of(index, embedding_output)
+        self.__dict__.update(_options=options, _index=index, _forward=None)
+
+    @property
+    def _embedding_output(self) -> int | str | None:
+        return None if self._options is None else self._options.embedding_output
+
+    def _existing_index(self) -> Indexer:
+        if self._index is None:
+            raise ValueError(
+                "The model has no index yet: call `compile()` or `create_index()` first"
+                + (", and index an example." if self._options else ".")
+            )
+        return self._index
+
+    def _filled_index(self) -> Indexer:
+        if self.index_size() == 0:
+            raise IndexError("The index is empty. Add examples first, with `index()`.")
+        return self._existing_index()
+
+    def _calibrated_index(self) -> Indexer:
+        index = self._filled_index()
+        if not index.is_calibrated:
+            raise ValueError("The model is not calibrated. Call `calibrate()` first.")
+        return index
+
+    def _index_for(self, embeddings: Floats) -> Indexer:
+        """The index, made now if the model did not know its embedding size before."""
+        if self._index is None and self._options is not None:
+            size = int(embeddings.shape[-1])
+            self.__dict__["_index"] = self._options.make_index(size)
+        return self._existing_index()
+
+    def _embedding_size(self, output: int | str | None = None) -> int | None:
+        """Width of the embedding, or `None` while a subclassed model is not built."""
+        if not isinstance(self, Functional):
+            return None
+        outputs = self.output
+        if isinstance(outputs, Mapping):
+            outputs = (
+                outputs[output] if output is not None else next(iter(outputs.values()))
+            )
+        elif isinstance(outputs, (list, tuple)):
+            outputs = outputs[output or 0]
+        return outputs.shape[-1]
+
+    def _as_batch(self, x: Any) -> Any:
+        """One example with a batch axis of 1, whether or not it came with one."""
+        x = (
+            keras.tree.map_structure(_as_array, x)
+            if isinstance(x, dict)
+            else _as_array(x)
+        )
+        ranks = self._input_ranks()
+        arrays = keras.tree.flatten(x)
+        if ranks is None or all(
+            array.ndim + 1 == rank for array, rank in zip(arrays, ranks, strict=True)
+        ):
+            return keras.tree.map_structure(lambda array: array[None], x)
+        if all(len(array) == 1 for array in arrays):
+            return x
+        raise ValueError(
+            "`x` must be one example, with or without a batch axis of 1. Received: "
+            f"shapes {[array.shape for array in arrays]}. `lookup` and `index` take many."
+        )
+
+    def _input_ranks(self) -> list[int] | None:
+        if isinstance(self, Functional):
+            return [len(tensor.shape) for tensor in keras.tree.flatten(self.inputs)]
+        shape = (self.get_build_config() or {}).get("input_shape")
+        return [len(shape)] if isinstance(shape, (list, tuple)) else None
+
+
+def _as_array(x: Any) -> Any:
+    return x if ops.is_tensor(x) else to_numpy(x)
+
+
+# By its name, so that Keras finds the class of a saved functional model here.
+FunctionalSimilarityModel = leaf_of(SimilarityModel)

@@ -1,0 +1,17 @@
+"""Stores of what was indexed: embeddings, labels and data, by id."""
+
+from keras_similarity.stores.base import Store, register, registry
+from keras_similarity.stores.memory import MemoryStore
+
+get = registry.get
+serialize = registry.serialize
+deserialize = registry.deserialize
+
+__all__ = [
+    "MemoryStore",
+    "Store",
+    "deserialize",
+    "get",
+    "register",
+    "serialize",
+]

@@ -1,0 +1,229 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import keras_similarity
+from keras_similarity.backend import framework
+from keras_similarity.layers import MetricEmbedding
+from keras_similarity.losses import TripletLoss
+from keras_similarity.models import SimilarityModel
+from keras_similarity.preprocessing import Preprocessing
+from tests.models.conftest import make_model
+from tests.models.test_similarity_model import OwnModel, identity_model
+
+
+def assert_same_answers(model, other, x):
+    assert other.index_size() == model.index_size()
+    np.testing.assert_allclose(other.embed(x), model.embed(x), atol=1e-5)
+    lookups, others = model.lookup(x, k=3, verbose=0), other.lookup(x, k=3, verbose=0)
+    np.testing.assert_array_equal(others.labels, lookups.labels)
+    np.testing.assert_allclose(others.distances, lookups.distances, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["model.keras", "folder"])
+def test_a_model_comes_back_with_its_index_and_calibration(
+    trained, digits, tmp_path, name
+):
+    x, _ = digits
+    trained.save(tmp_path / name)
+    loaded = keras.saving.load_model(tmp_path / name)
+    assert isinstance(loaded, SimilarityModel)
+    assert type(loaded) is type(trained)
+    assert_same_answers(trained, loaded, x[1200:1250])
+    assert loaded.match(x[1200:], cutpoint="all") == trained.match(
+        x[1200:], cutpoint="all"
+    )
+    np.testing.assert_array_equal(loaded.single_lookup(x[0], k=1)[0].data, x[0])
+    assert loaded.loss.get_config() == trained.loss.get_config()
+    assert int(loaded.optimizer.iterations) == int(trained.optimizer.iterations) > 0
+
+
+def test_training_goes_on_where_it_stopped(digits, tmp_path):
+    x, y = digits
+    model = make_model()
+    model.compile("adam", loss=TripletLoss(margin=0.1))
+    model.fit(x[:200], y[:200], verbose=0, shuffle=False)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    histories = [
+        m.fit(x[200:400], y[200:400], epochs=2, verbose=0, shuffle=False).history["loss"]
+        for m in (model, loaded)
+    ]
+    np.testing.assert_allclose(histories[0], histories[1], rtol=1e-4)
+
+
+SCRIPT = """
+import sys, numpy as np, keras_similarity, keras
+model = keras.saving.load_model(sys.argv[1])
+x = np.load(sys.argv[2])
+assert model.index_size() == 300, model.index_size()
+np.save(sys.argv[3], model.lookup(x, k=3, verbose=0).labels)
+print(keras.config.backend(), model.match(x))
+"""
+
+
+def test_a_new_process_loads_it_under_another_backend(trained, digits, tmp_path):
+    x, _ = digits
+    trained.save(tmp_path / "model.keras")
+    np.save(tmp_path / "x.npy", x[1200:1220])
+    backend = {"jax": "torch", "torch": "tensorflow", "tensorflow": "jax"}[framework()]
+    paths = [str(tmp_path / name) for name in ("model.keras", "x.npy", "labels.npy")]
+    package = str(Path(keras_similarity.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, *paths],
+        env={**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": package},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == f"{backend} {trained.match(x[1200:1220])}"
+    expected = trained.lookup(x[1200:1220], k=3, verbose=0).labels
+    np.testing.assert_array_equal(np.load(tmp_path / "labels.npy"), expected)
+
+
+def test_a_users_subclass_comes_back(tmp_path):
+    keras.saving.register_keras_serializable("tests")(OwnModel)
+    model = OwnModel(2)
+    x, y = np.random.default_rng(0).normal(size=(8, 3)), np.arange(8) % 2
+    model.compile("sgd", loss=TripletLoss())
+    model.fit(x, y, verbose=0)
+    model.index(x, y, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert type(loaded) is OwnModel
+    assert_same_answers(model, loaded, x)
+
+
+def test_a_clone_has_an_index_of_its_own():
+    model = identity_model(loss=TripletLoss("l1"))
+    model.index(np.eye(2), [0, 1], verbose=0)
+    clone = keras.models.clone_model(model)
+    assert isinstance(clone, SimilarityModel)
+    clone.compile(loss=TripletLoss("l1"))
+    assert (clone.index_size(), model.index_size()) == (0, 2)
+
+
+def test_it_loads_uncompiled(trained, digits, tmp_path):
+    x, _ = digits
+    trained.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras", compile=False)
+    assert not loaded.compiled
+    assert_same_answers(trained, loaded, x[:20])
+
+
+@pytest.mark.parametrize("name", ["model.keras", "folder"])
+def test_a_failing_save_leaves_the_old_file_and_nothing_else(tmp_path, name):
+    model = identity_model()
+    model.index(np.eye(2), [0, 1], verbose=0)
+    model.save(tmp_path / name)
+
+    def fail(folder):
+        raise OSError("disk full")
+
+    broken = identity_model()
+    broken.__dict__["save_assets"] = fail
+    with pytest.raises(OSError, match="disk full"):
+        broken.save(tmp_path / name)
+    assert os.listdir(tmp_path) == [name]
+    assert keras.saving.load_model(tmp_path / name).index_size() == 2
+
+
+@pytest.mark.parametrize("name", ["model.keras", "folder"])
+def test_a_second_save_replaces_the_first(tmp_path, name):
+    model = identity_model()
+    model.save(tmp_path / name)
+    model.index(np.eye(2), [0, 1], verbose=0)
+    model.save(tmp_path / name)
+    assert os.listdir(tmp_path) == [name]
+    assert keras.saving.load_model(tmp_path / name).index_size() == 2
+    with pytest.raises(FileExistsError, match="overwrite=True"):
+        model.save(tmp_path / name, overwrite=False)
+
+
+def test_the_index_can_stay_behind(tmp_path):
+    model = identity_model()
+    model.index(np.eye(2), [0, 1], verbose=0)
+    model.save(tmp_path / "model.keras", save_index=False)
+    assert keras.saving.load_model(tmp_path / "model.keras").index_size() == 0
+    with pytest.raises(ValueError, match="saved without an index"):
+        model.load_index(tmp_path / "model.keras")
+    assert model.index_size() == 2
+
+
+def test_the_index_is_saved_alone_and_loaded(trained, digits, tmp_path):
+    x, _ = digits
+    trained.save_index(tmp_path / "index")
+    other = make_model()
+    other.set_weights(trained.get_weights())
+    other.load_index(tmp_path / "index")
+    assert_same_answers(trained, other, x[:20])
+    assert other.match(x[:20]) == trained.match(x[:20])
+    again = make_model()
+    again.index_load(tmp_path / "index")
+    assert again.index_size() == 300
+
+
+@pytest.mark.parametrize("name", ["model.keras", "folder"])
+def test_the_index_of_a_saved_model_is_loaded(trained, tmp_path, name):
+    """As TensorFlow Similarity's programs do after `load_model`."""
+    trained.save(tmp_path / name)
+    loaded = keras.saving.load_model(tmp_path / name)
+    loaded.reset_index()
+    loaded.load_index(tmp_path / name)
+    assert loaded.index_size() == 300
+
+
+def test_an_index_of_another_size_is_refused(trained, tmp_path):
+    trained.save_index(tmp_path / "index")
+    model = identity_model()
+    model.index(np.eye(2), [0, 1], verbose=0)
+    with pytest.raises(ValueError, match="embedding size, 2. Received: one of 16"):
+        model.load_index(tmp_path / "index")
+    assert model.index_size() == 2
+
+
+def test_preprocessing_and_class_names_travel(tmp_path):
+    model = identity_model()
+    model.preprocessing = Preprocessing(image_size=(8, 8), channels=1)
+    model.class_names = ["a", "b"]
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.preprocessing.get_config() == model.preprocessing.get_config()
+    assert loaded.class_names == ["a", "b"]
+
+
+@pytest.mark.parametrize("compile", [True, False])
+def test_the_chosen_output_travels(tmp_path, compile):
+    inputs = keras.Input((4,))
+    heads = [keras.layers.Dense(6)(inputs), MetricEmbedding(3)(inputs)]
+    model = SimilarityModel(inputs, heads)
+    model.compile(embedding_output=1)
+    x = np.random.default_rng(0).normal(size=(5, 4))
+    model.index(x, range(5), verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras", compile=compile)
+    assert_same_answers(model, loaded, x)
+
+
+def test_checkpoints_hold_the_index(digits, tmp_path):
+    x, y = digits
+    model = make_model()
+    model.compile("sgd", loss=TripletLoss())
+    model.index(x[:10], y[:10], verbose=0)
+    callback = keras.callbacks.ModelCheckpoint(str(tmp_path / "best.keras"))
+    model.fit(x[:64], y[:64], verbose=0, callbacks=[callback])
+    assert keras.saving.load_model(tmp_path / "best.keras").index_size() == 10
+
+
+def test_nothing_is_pickled(trained, tmp_path):
+    trained.save(tmp_path / "folder")
+    for path in (tmp_path / "folder").rglob("*.np[yz]"):
+        np.load(path, allow_pickle=False)
+    assert not list((tmp_path / "folder").rglob("*.pkl"))
+    assert not list((tmp_path / "folder").rglob("*.pickle"))
+    assert MetricEmbedding.__name__ in (tmp_path / "folder" / "config.json").read_text()
