@@ -6,6 +6,7 @@ will do for the lookup of one picture.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 from collections.abc import Callable, Iterator
@@ -32,13 +33,13 @@ class Forward:
 
     Args:
         model: A built Keras model.
-        output: Which output: an index, a key, or `None` for the only or the first one.
+        output: Which output: an index, a key, or `None` for the only or the first one;
+            see `select_output`.
     """
 
     def __init__(self, model: Any, output: int | str | None = None) -> None:
-        self._model = model
-        self._output = output
-        self._run = _COMPILERS[framework()](model, self._select)
+        select = functools.partial(select_output, chosen=output)
+        self._run = _COMPILERS[framework()](model, select)
 
     def __call__(self, x: Any, batch_size: int | None = None, verbose: int = 0) -> Floats:
         """Outputs `[N, ...]` as a NumPy array.
@@ -67,12 +68,18 @@ class Forward:
                 batch = keras.tree.map_structure(lambda a: _padded(a, bucket), batch)
         return ops.convert_to_numpy(self._run(batch))[:rows]
 
-    def _select(self, outputs: Any) -> Tensor:
-        if not isinstance(outputs, (list, tuple, dict)):
-            return outputs
-        if self._output is not None:
-            return outputs[self._output]
-        return next(iter(outputs.values())) if isinstance(outputs, dict) else outputs[0]
+
+def select_output(outputs: Any, chosen: int | str | None) -> Any:
+    """One of a model's outputs: the chosen one, or the first.
+
+    Of a dict that is the first in alphabetical order, in which Keras names them, too:
+    backends don't agree on another.
+    """
+    if isinstance(outputs, dict):
+        return outputs[min(outputs) if chosen is None else chosen]
+    if isinstance(outputs, (list, tuple)):
+        return outputs[chosen or 0]
+    return outputs
 
 
 def _inference_mode(model: Any) -> dict[str, bool]:

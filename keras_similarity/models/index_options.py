@@ -84,7 +84,7 @@ class IndexOptions:
     def _check_output(self, outputs: Any) -> None:
         chosen = self.embedding_output
         if isinstance(outputs, Mapping):
-            known: Sequence[Any] = list(outputs)
+            known: Sequence[Any] = sorted(outputs)
         else:
             known = range(len(outputs) if isinstance(outputs, (list, tuple)) else 1)
         if chosen is None and len(known) > 1:

@@ -13,7 +13,7 @@ from keras_similarity.arrays import check_labels, to_numpy
 from keras_similarity.backend import keras, ops
 from keras_similarity.distances import Distance
 from keras_similarity.indexer import Indexer
-from keras_similarity.models.forward import Forward
+from keras_similarity.models.forward import Forward, select_output
 from keras_similarity.models.functional import Functional, TwoWayModel, leaf_of
 from keras_similarity.models.index_options import IndexOptions, distance_of
 from keras_similarity.models.saving import (
@@ -557,14 +557,7 @@ class SimilarityModel(TwoWayModel):
         """Width of the embedding, or `None` while a subclassed model is not built."""
         if not isinstance(self, Functional):
             return None
-        outputs = self.output
-        if isinstance(outputs, Mapping):
-            outputs = (
-                outputs[output] if output is not None else next(iter(outputs.values()))
-            )
-        elif isinstance(outputs, (list, tuple)):
-            outputs = outputs[output or 0]
-        return outputs.shape[-1]
+        return select_output(self.output, output).shape[-1]
 
     def _as_batch(self, x: Any) -> Any:
         """One example with a batch axis of 1, whether or not it came with one."""
