@@ -1,35 +1,39 @@
 """The array namespace that a formula is written over: `keras.ops`, or NumPy.
 
 A distance's formula is used on tensors in training and on arrays in an index.
-`NUMPY` has the few functions that such a formula needs under the names of
-`keras.ops`; for matrix products and arithmetic use operators (`@`, `*`), which keep
-float64 on every backend.
+For matrix products and arithmetic use operators (`@`, `*`), which keep float64 on every
+backend.
 """
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from keras_similarity.backend import require_keras
 
-NUMPY = SimpleNamespace(
-    abs=np.abs,
-    cast=lambda x, dtype: np.asarray(x).astype(dtype),
-    expand_dims=np.expand_dims,
-    full=np.full,
-    max=np.max,
-    mean=np.mean,
-    relu=lambda x: np.maximum(x, 0),
-    rsqrt=lambda x: 1.0 / np.sqrt(x),
-    sqrt=np.sqrt,
-    square=np.square,
-    sum=np.sum,
-    swapaxes=np.swapaxes,
-    where=np.where,
-)
+
+class _NumPy:
+    """NumPy under the names of `keras.ops`; what both call alike is NumPy's own."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(np, name)
+
+    @staticmethod
+    def cast(x: Any, dtype: str) -> Any:
+        return np.asarray(x).astype(dtype)
+
+    @staticmethod
+    def relu(x: Any) -> Any:
+        return np.maximum(x, 0)
+
+    @staticmethod
+    def rsqrt(x: Any) -> Any:
+        return 1.0 / np.sqrt(x)
+
+
+NUMPY = _NumPy()
 
 # A module or `NUMPY`: both are duck-typed.
 Namespace = Any

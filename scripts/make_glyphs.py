@@ -58,9 +58,7 @@ def main() -> None:
     parser.add_argument("source", type=Path, help="the full glyphs.npz")
     full = np.load(parser.parse_args().source)
     images, labels, codepoints = full["images"], full["labels"], full["codepoints"]
-    rows_of_class = np.split(
-        np.arange(len(labels)), np.cumsum(np.bincount(labels))[:-1]
-    )
+    rows_of_class = np.split(np.arange(len(labels)), np.cumsum(np.bincount(labels))[:-1])
     chosen = choose_classes(images, rows_of_class, codepoints)
     rng = np.random.default_rng(SEED)
     rows = [

@@ -98,6 +98,27 @@ def test_a_failing_commit_leaves_the_old_state(tmp_path, monkeypatch):
     assert names(str(tmp_path)) == before
 
 
+@pytest.mark.parametrize("step", ["put_file", "pipe_file"])
+def test_an_upload_that_fails_leaves_the_old_state(step, tmp_path, monkeypatch):
+    path = f"memory://{tmp_path.name}"
+    save(path, "old")
+    before = names(path)
+    files, done = fsspec.filesystem("memory"), []
+    work = getattr(files, step)
+
+    def fail_at_last(*arguments):
+        done.append(arguments)
+        if step == "pipe_file" or len(done) == 2:
+            raise OSError("connection lost")
+        work(*arguments)
+
+    monkeypatch.setattr(files, step, fail_at_last)
+    with pytest.raises(OSError, match="connection lost"):
+        save(path, "new")
+    assert load(path) == "old"
+    assert names(path) == before
+
+
 def test_other_files_in_the_folder_stay(tmp_path):
     (tmp_path / "generation-of-mine").mkdir()
     (tmp_path / "notes.txt").write_text("mine")

@@ -25,8 +25,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0; 2 after a failure that has been told in one sentence on stderr; 130 after
         Ctrl-C.
     """
-    # Before TensorFlow is imported, which greets with pages of notes otherwise.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     # A terminal that lacks a character shows its code, instead of ending the command.
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

@@ -28,22 +28,20 @@ _PROJECTED = 1500
 
 def make_table(values: Mapping[str, Any]) -> str:
     """The values of a verdict as text: one line each, and what it means."""
-    strangers = values["stranger_queries"]
-    of_whom = f"{values['queries']:,} queries"
-    if strangers:
-        of_whom += f" and {strangers:,} of classes not in the index"
     rows = [
         ("recall@1", f"{values['recall@1']:.3f}", "the nearest picture is right"),
         ("recall@5", f"{values['recall@5']:.3f}", "one of the 5 nearest is right"),
-        ("map@R", f"{values['map@R']:.3f}", "all pictures of the class come first: 1"),
-        ("threshold", f"{values['threshold']:.4f}", "distance up to which it is a match"),
-        ("precision", f"{values['precision']:.3f}", f"of the matches; {of_whom}"),
-        ("recall", f"{values['recall']:.3f}", "right neighbours that are matches"),
-        ("F1", f"{values['f1']:.3f}", "of the two"),
+        ("map@R", f"{values['map@R']:.3f}", "1: all pictures of the class come first"),
+        ("threshold", f"{values['threshold']:.4f}", "calibrated: up to here, a match"),
+        ("precision", f"{values['precision']:.3f}", "share of the matches that is right"),
+        ("recall", f"{values['recall']:.3f}", "share of the right ones that matches"),
+        ("F1", f"{values['f1']:.3f}", "of precision and recall"),
         ("index size", f"{values['index_size']:,}", "pictures"),
         ("lookups", f"{values['lookups_per_second']:,.0f}", "pictures a second"),
     ]
-    title = f"Unseen classes: {values['unseen_classes']:,}, {values['queries']:,} queries"
+    title = f"{values['unseen_classes']:,} unseen classes, {values['queries']:,} queries"
+    if values["stranger_queries"]:
+        title += f"; for matches {values['stranger_queries']:,} more, of other classes"
     lines = [f"  {name:<11}{value:>9}   {meaning}" for name, value, meaning in rows]
     rule = "-" * max(len(line) for line in (title, *lines))
     return "\n".join([title, rule, *lines, rule])
@@ -145,7 +143,7 @@ def _most_confused(y_true: Ints, y_pred: Ints, number: int) -> Ints:
 
 
 def _draw_projection(model: Any, dataset: Dataset, split: Split, random: Any) -> Any:
-    """Twelve classes with names, in the middle of as many pictures of others."""
+    """Up to `_PROJECTED` pictures; the twelve largest classes have names."""
     rows = np.concatenate([split.index, split.evaluation])
     if len(rows) > _PROJECTED:
         # Whole classes: a tenth of each would leave little to see.

@@ -45,7 +45,7 @@ def load_fashion_mnist(
 
     Args:
         path: Folder of the four `...-ubyte.gz` files. `None` takes those of the Debian
-            package `dataset-fashion-mnist`, or where it is not installed, Keras' download.
+            package `dataset-fashion-mnist`, or without it, Keras' download.
         unseen: The classes that training does not see: pullover, sandal and bag.
 
     Raises:
@@ -76,7 +76,9 @@ def load_fashion_mnist(
 
 def _download() -> tuple[Part, Part]:
     try:
-        parts: Any = require_keras("load_fashion_mnist").datasets.fashion_mnist.load_data()
+        parts: Any = require_keras(
+            "load_fashion_mnist"
+        ).datasets.fashion_mnist.load_data()
         return parts
     # What a failed download raises is the network's affair.
     except Exception as error:

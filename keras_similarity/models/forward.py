@@ -69,8 +69,8 @@ class Forward:
         return ops.convert_to_numpy(self._run(batch))[:rows]
 
 
-def select_output(outputs: Any, chosen: int | str | None) -> Any:
-    """One of a model's outputs: the chosen one, or the first.
+def select_output(outputs: Any, chosen: Any) -> Any:
+    """One of a model's outputs: the chosen one (index or key), or with `None` the first.
 
     Of a dict that is the first in alphabetical order, in which Keras names them, too:
     backends don't agree on another.

@@ -60,4 +60,4 @@ def leaf_of(cls: type[Any]) -> type[Any]:
 
 def _is_functional_call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     """Are these the arguments of `Model(inputs, outputs)`?"""
-    return len(args) >= 2 or (bool(args) or "inputs" in kwargs) and "outputs" in kwargs
+    return len(args) >= 2 or ((bool(args) or "inputs" in kwargs) and "outputs" in kwargs)

@@ -61,7 +61,7 @@ def write_assets(folder: str, index: Indexer | None, extras: dict[str, Any]) -> 
 
 
 def read_assets(folder: str | None) -> tuple[Indexer | None, dict[str, Any]]:
-    """What `write_assets` wrote, read into memory: Keras deletes the folder afterwards."""
+    """What `write_assets` wrote, read into memory: Keras deletes the folder later."""
     if folder is None:
         return None, {}
     index = Path(folder, _INDEX)

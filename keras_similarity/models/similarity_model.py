@@ -202,7 +202,7 @@ class SimilarityModel(TwoWayModel):
     def index(
         self,
         x: Any,
-        y: Sequence[int] | None = None,
+        y: Any = None,
         data: Any = None,
         build: bool = True,
         verbose: int = 1,
@@ -250,7 +250,7 @@ class SimilarityModel(TwoWayModel):
         return index.batch_lookup(embeddings, k=k, verbose=verbose)
 
     def single_lookup(self, x: Any, k: int = 5) -> list[Lookup]:
-        """The `k` nearest neighbours of one example, with or without a batch axis of 1."""
+        """The `k` nearest neighbours of one example, given as to `index_single`."""
         return self.lookup(self._as_batch(x), k=k, verbose=0)[0]
 
     def index_size(self) -> int:
@@ -274,7 +274,7 @@ class SimilarityModel(TwoWayModel):
     def calibrate(
         self,
         x: Any,
-        y: Sequence[int],
+        y: Any,
         thresholds_targets: Mapping[str, float] | None = None,
         k: int = 1,
         calibration_metric: Any = "f1",
@@ -358,7 +358,7 @@ class SimilarityModel(TwoWayModel):
         return matches if cutpoint == "all" else matches[cutpoint]
 
     def evaluate_retrieval(
-        self, x: Any, y: Sequence[int], retrieval_metrics: Sequence[Any], verbose: int = 1
+        self, x: Any, y: Any, retrieval_metrics: Sequence[Any], verbose: int = 1
     ) -> dict[str, Any]:
         """Values of retrieval metrics, by name, with `x` as queries.
 
@@ -373,7 +373,7 @@ class SimilarityModel(TwoWayModel):
     def evaluate_classification(
         self,
         x: Any,
-        y: Sequence[int],
+        y: Any,
         k: int = 1,
         extra_metrics: Sequence[Any] = ("precision", "recall"),
         matcher: Any = "match_nearest",

@@ -147,8 +147,8 @@ class Preprocessing:
             pictures = pictures[..., None]
         if pictures.ndim not in (3, 4) or pictures.shape[-1] not in (1, 3, 4):
             raise ValueError(
-                "`pictures` must have the shape [h, w], [h, w, c] or [N, h, w, c] with 1, "
-                f"3 or 4 channels c. Received: pictures.shape={shape}."
+                "`pictures` must have the shape [h, w], [h, w, c] or [N, h, w, c] with "
+                f"1, 3 or 4 channels c. Received: pictures.shape={shape}."
             )
         if 0 in pictures.shape[-3:]:
             raise ValueError(

@@ -77,7 +77,7 @@ class ClassBatches:
         self.num_small_classes = int((self._sizes < examples_per_class).sum())
         if self.num_small_classes:
             logger.warning(
-                "%d of %d classes have fewer than %d examples; their batches repeat some.",
+                "%d of %d classes have fewer than %d examples, and repeat some.",
                 self.num_small_classes,
                 self.num_classes,
                 examples_per_class,

@@ -62,6 +62,8 @@ def _first_things(new_pass: Ints, sizes: Ints, hand: int, keys: Keys) -> Ints:
     old_key, new_key = (make_keys(keys, new_pass - 1), make_keys(keys, new_pass))
     end = random_order(sizes[:, None] - hand + places, sizes[:, None], old_key[:, None])
     is_end = places >= hand - num_before[:, None]
-    first = random_order(np.tile(places, (len(sizes), 1)), sizes[:, None], new_key[:, None])
+    first = random_order(
+        np.tile(places, (len(sizes), 1)), sizes[:, None], new_key[:, None]
+    )
     clashes = ((first[:, :, None] == end[:, None, :]) & is_end[:, None, :]).any(axis=2)
     return np.take_along_axis(first, np.argsort(clashes, axis=1, kind="stable"), axis=1)

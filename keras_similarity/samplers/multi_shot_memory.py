@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -43,8 +44,7 @@ class MultiShotMemorySampler(Sampler):
         warmup: The number of epochs, from the first on, in which `is_warmup` is true.
         seed: The same seed gives the same batches. `None` takes one of NumPy's global
             state, which `keras.utils.set_random_seed` sets.
-        **kwargs: Those of `keras.utils.PyDataset`: `workers`, `use_multiprocessing`,
-            `max_queue_size`. Data in memory gains nothing from workers.
+        workers: Threads that call `load_example_fn`; they change no batch.
 
     Raises:
         ValueError: If `x` and `y` differ in length, or an argument is out of its range.
@@ -71,12 +71,16 @@ class MultiShotMemorySampler(Sampler):
         augmenter: Augmenter | None = None,
         warmup: int = -1,
         seed: int | None = None,
-        **kwargs: Any,
+        workers: int = 1,
     ) -> None:
         if examples_per_class_per_batch < 1:
             raise ValueError(
                 "`examples_per_class_per_batch` must be at least 1. Received: "
                 f"examples_per_class_per_batch={examples_per_class_per_batch}."
+            )
+        if workers < 1:
+            raise ValueError(
+                f"`workers` must be at least 1. Received: workers={workers}."
             )
         self._x = to_numpy(x) if load_example_fn is None else x
         labels = check_labels(y, name="y", rows=len(self._x))
@@ -91,6 +95,7 @@ class MultiShotMemorySampler(Sampler):
         )
         self._y = narrow_labels(labels[self._rows])
         self._load_example_fn = load_example_fn
+        self._num_threads = workers
         self.augmenter = augmenter
         batches = ClassBatches(
             self._y,
@@ -99,7 +104,7 @@ class MultiShotMemorySampler(Sampler):
             steps_per_epoch,
             self.seed,
         )
-        super().__init__(batches, warmup=warmup, **kwargs)
+        super().__init__(batches, warmup=warmup)
 
     @property
     def num_examples(self) -> int:
@@ -141,5 +146,10 @@ class MultiShotMemorySampler(Sampler):
     def _examples(self, rows: Ints) -> Any:
         if self._load_example_fn is None:
             return self._x[rows]
-        examples = [to_numpy(self._load_example_fn(self._x[row])) for row in rows]
-        return np.stack(examples)
+        sources = [self._x[row] for row in rows]
+        if self._num_threads == 1:
+            examples = list(map(self._load_example_fn, sources))
+        else:
+            with ThreadPoolExecutor(self._num_threads) as pool:
+                examples = list(pool.map(self._load_example_fn, sources))
+        return np.stack([to_numpy(example) for example in examples])

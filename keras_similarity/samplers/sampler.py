@@ -17,28 +17,29 @@ Augmenter = Callable[[Any, Any, int, bool], Any]
 _INT32 = np.iinfo(np.int32)
 
 
-class Sampler(keras.utils.PyDataset):  # type: ignore[name-defined, misc]
+class Sampler(keras.utils.PyDataset):
     """Reads the batches that a `ClassBatches` chooses.
 
     `model.fit(sampler)` works on every backend. In a loop of your own, `for x, y in
     sampler` goes through one epoch, and the next such loop through the next;
     `sampler.batch(epoch, step)` is any batch, and changes nothing.
 
-    Batches depend on the seed, the epoch and the step alone: not on the backend or on
-    `workers`. `fit(shuffle=True)`, the default, permutes the batches of an epoch; with
-    `shuffle=False` they come in the order of a loop.
+    Batches depend on the seed, the epoch and the step alone. `fit(shuffle=True)`, the
+    default, permutes the batches of an epoch; with `shuffle=False` they come in the
+    order of a loop. Threads may read batches at the same time.
+
+    Keras' own `workers` stay at 1: with more, it trains on batches that it drew to build
+    the model, and on others twice.
 
     A subclass reads the rows of a batch in `load(rows, is_warmup)`.
 
     Args:
         batches: Which rows make a batch.
         warmup: The number of epochs in which the augmenter is told to warm up.
-        **kwargs: Those of `keras.utils.PyDataset`: `workers`, `use_multiprocessing`,
-            `max_queue_size`.
     """
 
-    def __init__(self, batches: ClassBatches, *, warmup: int = -1, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, batches: ClassBatches, *, warmup: int = -1) -> None:
+        super().__init__()
         self.batches = batches
         self.warmup = warmup
         self._epoch = 0
@@ -100,12 +101,11 @@ class Sampler(keras.utils.PyDataset):  # type: ignore[name-defined, misc]
         """Called by Keras, which calls it before the first epoch of each `fit` too.
 
         On JAX and torch the first such call may even follow an `on_epoch_begin` and a
-        batch or some, drawn to build the model. So the first call ever ends no epoch,
-        nor does one without a begin, nor one after which steps are missing (a `fit`
-        with its own `steps_per_epoch` goes on with them).
+        batch, drawn to build the model. So the first call ever ends no epoch, nor does
+        one without a begin, nor one after which steps are missing (a `fit` with its own
+        `steps_per_epoch` goes on with them).
         """
-        # Processes that draw for us leave no trace here.
-        is_whole = self.use_multiprocessing or len(self._steps_taken) == len(self)
+        is_whole = len(self._steps_taken) == len(self)
         if self._has_begun and is_whole and not self._is_first_end:
             self._epoch += 1
             self._steps_taken = set()
@@ -118,12 +118,10 @@ def narrow_labels(labels: Ints) -> Ints:
 
     JAX wraps int64 around to int32 without a word.
     """
-    fits = not len(labels) or (
-        _INT32.min <= labels.min() and labels.max() <= _INT32.max
-    )
+    fits = not len(labels) or (_INT32.min <= labels.min() and labels.max() <= _INT32.max)
     return labels.astype("int32" if fits else "int64")
 
 
 def choose_seed(seed: int | None) -> int:
-    """The seed, or one of NumPy's global state, which `keras.utils.set_random_seed` sets."""
+    """The seed, or one of NumPy's state, which `keras.utils.set_random_seed` sets."""
     return int(np.random.randint(2**31)) if seed is None else int(seed)

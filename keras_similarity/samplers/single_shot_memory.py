@@ -38,8 +38,6 @@ class SingleShotMemorySampler(Sampler):
         warmup: The number of epochs, from the first on, in which `is_warmup` is true.
         seed: The same seed gives the same batches, where the augmenter does. `None`
             takes one of NumPy's global state, which `keras.utils.set_random_seed` sets.
-        **kwargs: Those of `keras.utils.PyDataset`: `workers`, `use_multiprocessing`,
-            `max_queue_size`.
 
     Raises:
         TypeError: If `augmenter` cannot be called.
@@ -67,7 +65,6 @@ class SingleShotMemorySampler(Sampler):
         steps_per_epoch: int = 1000,
         warmup: int = -1,
         seed: int | None = None,
-        **kwargs: Any,
     ) -> None:
         self._x = to_numpy(x)
         if not callable(augmenter):
@@ -93,7 +90,7 @@ class SingleShotMemorySampler(Sampler):
         batches = ClassBatches(
             positions, examples_per_batch, 1, steps_per_epoch, self.seed
         )
-        super().__init__(batches, warmup=warmup, **kwargs)
+        super().__init__(batches, warmup=warmup)
 
     @property
     def num_examples(self) -> int:

@@ -52,6 +52,12 @@ def is_drawable(text: str) -> bool:
     )
 
 
+def _stand_in(char: str, name: str) -> str:
+    """What to write for a character that the font lacks."""
+    point = code_point(char)
+    return "" if point in name else f"<{point}>"  # Some names spell it out already.
+
+
 def _name_of(label: int, class_names: ClassNames) -> str:
     if isinstance(class_names, Mapping):
         return str(class_names.get(label, label))

@@ -75,7 +75,7 @@ def test_one_table_is_printed(data, tmp_path, capfd):
     assert main(["demo", "--data", str(data), "--output", str(output), *SHORT]) == 0
     printed = capfd.readouterr().out
     values = json.loads((output / "metrics.json").read_text(encoding="utf-8"))["unseen"]
-    table = printed[printed.index("Unseen classes") :].splitlines()
+    table = printed[printed.index(" unseen classes, ") :].splitlines()
     rows = {line.split()[0]: line.split()[1] for line in table if line.startswith("  ")}
     assert rows["recall@1"] == f"{values['recall@1']:.3f}"
     assert rows["threshold"] == f"{values['threshold']:.4f}"

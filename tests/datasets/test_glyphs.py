@@ -35,7 +35,9 @@ def test_arrays_are_what_a_model_takes(dataset):
 
 
 def test_the_pictures_show_the_characters_they_are_called_by(dataset):
-    images = dataset.preprocessing.to_pixels(np.concatenate([dataset.x_train, dataset.x_test]))
+    images = dataset.preprocessing.to_pixels(
+        np.concatenate([dataset.x_train, dataset.x_test])
+    )
     labels = np.concatenate([dataset.y_train, dataset.y_test])
     means = {
         name[0]: images[labels == label].mean(axis=0)[..., 0]

@@ -1,6 +1,6 @@
 """The values of the peers hold under the backend's compiler, too.
 
-One case of each class, option and shape; all of them with `KSIM_TEST_ALL=1`.
+One case of each class, option and shape; all of them with `KSIM_LONG=1`.
 """
 
 import os
@@ -21,7 +21,7 @@ def chosen(kind, shaped_by):
         if case.key not in RUNNERS or case.kind != kind or case.is_peer_quirk:
             continue
         what = (case.peer_class, repr(case.kwargs), case.inputs[shaped_by].shape)
-        if what not in seen or os.environ.get("KSIM_TEST_ALL"):
+        if what not in seen or os.environ.get("KSIM_LONG"):
             yield pytest.param(case, id=case.id)
         seen.add(what)
 

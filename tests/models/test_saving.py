@@ -182,7 +182,7 @@ def test_an_index_of_another_size_is_refused(trained, tmp_path):
     trained.save_index(tmp_path / "index")
     model = identity_model()
     model.index(np.eye(2), [0, 1], verbose=0)
-    with pytest.raises(ValueError, match="embedding size, 2. Received: one of 16"):
+    with pytest.raises(ValueError, match=r"embedding size, 2\. Received: one of 16"):
         model.load_index(tmp_path / "index")
     assert model.index_size() == 2
 

@@ -145,7 +145,9 @@ def test_config_goes_through_json():
     )
 
 
-@pytest.mark.parametrize("content", [b"", b"no picture", png(np.eye(64).astype("u1"))[:70]])
+@pytest.mark.parametrize(
+    "content", [b"", b"no picture", png(np.eye(64).astype("u1"))[:70]]
+)
 def test_what_is_no_picture_is_named(content, tmp_path):
     path = tmp_path / "holiday.png"
     path.write_bytes(content)
@@ -162,7 +164,7 @@ def test_a_missing_file_is_missing(tmp_path):
 
 @pytest.mark.parametrize("shape", [(4,), (4, 4, 2), (2, 2, 4, 4, 3), (0, 4, 3)])
 def test_arrays_of_other_shapes_are_refused(shape):
-    with pytest.raises(ValueError, match="pictures.shape="):
+    with pytest.raises(ValueError, match=r"pictures\.shape="):
         Preprocessing((4, 4)).from_array(np.zeros(shape, "uint8"))
 
 
@@ -184,5 +186,7 @@ def test_floats_are_refused():
     ],
 )
 def test_a_wrong_argument_is_named(argument, value):
-    with pytest.raises(ValueError, match=rf"`{argument}` must be .*Received: {argument}="):
+    with pytest.raises(
+        ValueError, match=rf"`{argument}` must be .*Received: {argument}="
+    ):
         Preprocessing(**{argument: value})

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from keras_similarity.samplers import ClassBatches
 from keras_similarity.samplers.random_order import make_keys, random_order
 
-
 GOLDEN_ROWS = [8, 16, 22, 30, 1, 9]
 
 
@@ -57,7 +56,8 @@ def test_each_batch_has_as_many_classes_and_examples_as_stated(case):
             if size >= examples_per_class:
                 assert len(set(group)) == examples_per_class
             else:
-                assert set(group) == set(np.flatnonzero(labels == labels[group[0]]))
+                # No more of one than the passes that a batch can touch.
+                assert max(Counter(group).values()) <= 2 + examples_per_class // size
 
 
 @given(settings_of_batches())
@@ -104,7 +104,7 @@ def test_all_pairs_of_classes_meet():
         met.update((a, b) for i, a in enumerate(classes) for b in classes[i + 1 :])
     # 6 of 45 pairs a batch, were they equally frequent.
     assert len(met) == 45
-    assert 0.8 * 1000 * 6 / 45 < min(met.values())
+    assert min(met.values()) > 0.8 * 1000 * 6 / 45
     assert max(met.values()) < 1.2 * 1000 * 6 / 45
 
 
@@ -134,7 +134,7 @@ def test_small_classes_are_counted_once(caplog):
         drawn(batches, 5)
     assert batches.num_small_classes == 2
     assert [record.getMessage() for record in caplog.records] == [
-        "2 of 3 classes have fewer than 3 examples; their batches repeat some."
+        "2 of 3 classes have fewer than 3 examples, and repeat some."
     ]
 
 

@@ -1,4 +1,6 @@
 import pickle
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -73,18 +75,15 @@ def trained_batches(sampler, epochs, fits=1, **arguments):
     model.compile("sgd", loss=lambda y, z: 0.0 * ops.sum(z), run_eagerly=True)
     model.build((None, 2))
     recorder.seen.clear()
-    # On JAX and torch the first `fit` calls the model once more, to build it, with a
-    # batch that has no values, or after `reset` has forgotten it.
     for _ in range(fits):
         model.fit(sampler, epochs=epochs, verbose=0, **arguments)
-    return [x for x in recorder.seen if hasattr(x, "shape")]
+    return recorder.seen
 
 
 @pytest.mark.parametrize("steps", [1, 2, 4])
-@pytest.mark.parametrize("workers", [1, 3])
-def test_fit_trains_on_the_epochs_from_the_first(steps, workers):
+def test_fit_trains_on_the_epochs_from_the_first(steps):
     arguments = {**ARGUMENTS, "steps_per_epoch": steps}
-    sampler = MultiShotMemorySampler(X, Y, workers=workers, **arguments)
+    sampler = MultiShotMemorySampler(X, Y, **arguments)
     trained = trained_batches(sampler, epochs=3, shuffle=False)
     plain = MultiShotMemorySampler(X, Y, **arguments)
     expected = [x for _ in range(3) for x, _ in plain]
@@ -92,12 +91,14 @@ def test_fit_trains_on_the_epochs_from_the_first(steps, workers):
     assert sampler.epoch == 3
 
 
-def test_a_second_fit_goes_on():
-    sampler = MultiShotMemorySampler(X, Y, **ARGUMENTS)
+@pytest.mark.parametrize("steps", [1, 2, 4])
+def test_a_second_fit_goes_on(steps):
+    arguments = {**ARGUMENTS, "steps_per_epoch": steps}
+    sampler = MultiShotMemorySampler(X, Y, **arguments)
     trained = trained_batches(sampler, epochs=2, fits=2, shuffle=False)
-    plain = MultiShotMemorySampler(X, Y, **ARGUMENTS)
+    plain = MultiShotMemorySampler(X, Y, **arguments)
     expected = [x for _ in range(4) for x, _ in plain]
-    np.testing.assert_array_equal(trained[-16:], expected)
+    np.testing.assert_array_equal(trained[-4 * steps :], expected)
 
 
 def test_a_shuffled_fit_permutes_the_batches_of_each_epoch():
@@ -110,7 +111,8 @@ def test_a_shuffled_fit_permutes_the_batches_of_each_epoch():
 
 
 def test_fewer_steps_than_the_epoch_has_go_on_with_the_rest():
-    sampler = MultiShotMemorySampler(X, Y, **ARGUMENTS)
+    # TensorFlow draws some ahead, but not as many as these.
+    sampler = MultiShotMemorySampler(X, Y, **{**ARGUMENTS, "steps_per_epoch": 5000})
     trained_batches(sampler, epochs=1, steps_per_epoch=2)
     assert sampler.epoch == 0
 
@@ -141,7 +143,11 @@ def test_labels_are_as_narrow_as_their_values_allow(labels, dtype):
 
 def test_classes_and_examples_can_be_limited():
     sampler = MultiShotMemorySampler(
-        X, Y, class_list=[1, 4], total_examples_per_class=3, **{**ARGUMENTS, **{"classes_per_batch": 2}}
+        X,
+        Y,
+        class_list=[1, 4],
+        total_examples_per_class=3,
+        **{**ARGUMENTS, "classes_per_batch": 2},
     )
     assert sampler.num_examples == 6
     rows = np.concatenate([x[:, 0] for _ in range(9) for x, _ in sampler]).astype(int)
@@ -149,14 +155,21 @@ def test_classes_and_examples_can_be_limited():
     assert len(set(rows)) == 6
 
 
-def test_examples_can_be_loaded_when_they_are_read():
+@pytest.mark.parametrize("workers", [1, 3])
+def test_examples_can_be_loaded_when_they_are_read(workers):
+    threads = set()
+
+    def load(path):
+        threads.add(threading.get_ident())
+        time.sleep(0.01)
+        return np.full((2, 3), float(path[:-4]))
+
     paths = [f"{value}.png" for value in range(60)]
-    sampler = MultiShotMemorySampler(
-        paths, Y, lambda path: np.full((2, 3), float(path[:-4])), **ARGUMENTS
-    )
+    sampler = MultiShotMemorySampler(paths, Y, load, workers=workers, **ARGUMENTS)
     x, y = sampler[2]
     assert x.shape == (6, 2, 3)
     np.testing.assert_array_equal(Y[x[:, 0, 0].astype(int)], y)
+    assert len(threads) == workers
     assert sampler.example_shape == (2, 3)
 
 
@@ -198,6 +211,7 @@ def test_get_slice_goes_to_the_end():
         ({"total_examples_per_class": 0}, "`total_examples_per_class` must be"),
         ({"class_list": [1, 17]}, r"`class_list` must have an example.* \[17\]"),
         ({"steps_per_epoch": 0}, "`steps_per_epoch` must be"),
+        ({"workers": 0}, "`workers` must be"),
     ],
 )
 def test_wrong_arguments_are_named(arguments, message):

@@ -148,6 +148,15 @@ def test_a_distance_that_gives_nan_is_an_error():
         made.lookup(KEYS[0])
 
 
+def test_no_distance_is_negative():
+    for distance in ("cosine", "euclidean", "squared_euclidean"):
+        made = LinearSearch(distance, 8)
+        made.batch_add(KEYS, np.arange(500))
+        assert (
+            made.batch_lookup(KEYS * 3 if distance == "cosine" else KEYS)[1] >= 0
+        ).all()
+
+
 def test_zero_vectors_are_at_cosine_distance_one():
     made = LinearSearch("cosine", 2)
     made.batch_add([[0, 0], [2, 0]], [0, 1])
@@ -348,6 +357,17 @@ def test_more_probes_find_more():
             np.mean([np.isin(a, b).mean() for a, b in zip(ids, exact, strict=True)])
         )
     assert recall[1] > recall[0] + 0.1
+
+
+def test_lists_that_hold_less_than_k_give_short_rows():
+    made = FaissSearch("euclidean", 8, m=4, nbits=3, nlist=8, nprobe=1)
+    made.batch_add(KEYS, np.arange(500))
+    ids, found = made.batch_lookup(QUERIES, k=400)
+    assert ((ids == -1) == np.isnan(found)).all()
+    lengths = (ids != -1).sum(axis=1)
+    assert ((ids != -1) == (np.arange(400) < lengths[:, None])).all()
+    assert (lengths > 0).all() and (lengths < 400).all()
+    assert all(len(set(row[:n])) == n for row, n in zip(ids, lengths, strict=True))
 
 
 def test_training_is_told_where_asked(capsys):

@@ -23,6 +23,8 @@ pytest.importorskip("matplotlib")
         # The font has no ideographs: it would draw an empty box.
         (0, ["\u4e9c"], "U+4E9C"),
         (0, ["map \u4e9c"], "map <U+4E9C>"),
+        (0, ["\u4e9c U+4E9C"], "U+4E9C"),
+        (0, ["\u0391 U+0391"], "\u0391 U+0391"),
         (0, ["a\nb"], "a<U+000A>b"),
     ],
 )
