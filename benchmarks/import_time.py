@@ -2,11 +2,11 @@
 
     KERAS_BACKEND=jax python -m benchmarks.import_time
 
-The claim: at most 150 ms. `import keras` takes seconds, and varies by more than that from
-one process to the next, so the extra is timed in the process that has just imported Keras.
+The claim: at most 150 ms. `import keras` takes seconds and varies by more than that from
+one process to the next, so the extra is timed in a process that has just imported Keras.
 The whole of `import keras_similarity` in processes of its own, taking turns with these,
 shows that nothing hides in the order. A run without Keras shows what the finding half
-alone costs.
+costs alone.
 """
 
 from __future__ import annotations

@@ -19,6 +19,12 @@ def test_no_class_is_in_both_parts_and_every_class_has_company(dataset):
     assert len(counts) == len(dataset.class_names) == len(set(dataset.class_names))
 
 
+def test_the_split_stays_the_same(dataset):
+    # As `scripts/make_glyphs.py` drew it; results are compared across versions.
+    unseen = "".join(dataset.class_names[label][0] for label in dataset.test_classes)
+    assert unseen.startswith(".2?AEOQW`ilx")
+
+
 def test_no_picture_is_in_both_parts(dataset):
     train = {picture.tobytes() for picture in dataset.x_train}
     shared = np.mean([picture.tobytes() in train for picture in dataset.x_test])

@@ -2,6 +2,7 @@
 
 import json
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -358,3 +359,15 @@ def test_paired_needs_as_many_queries_as_keys(cls):
 def test_the_base_class_cannot_be_made():
     with pytest.raises(TypeError, match="abstract"):
         Distance()
+
+
+@pytest.mark.parametrize("name", ["cosine", "ip", "l2", "sql2", "l1", "snr"])
+def test_no_intermediate_is_as_large_as_rows_by_rows_by_features(name):
+    x = np.random.default_rng(0).normal(size=(300, 256)).astype("float32")
+    distance = distances.get(name)
+    tracemalloc.start()
+    distance(x, x)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # [N, M] is 0.36 MB; [N, M, D] would be 92 MB.
+    assert peak < 10e6

@@ -17,6 +17,7 @@ from keras_similarity.classification_metrics import (
 from keras_similarity.distances import CosineDistance
 from keras_similarity.evaluators import MemoryEvaluator
 from keras_similarity.indexer import Indexer
+from keras_similarity.matchers import MatchNearest
 from keras_similarity.retrieval_metrics import MapAtK, RecallAtK
 from keras_similarity.search import FaissSearch, LinearSearch
 from keras_similarity.stores import MemoryStore
@@ -298,6 +299,25 @@ def test_examples_on_a_cutpoint_match(distance):
     assert 0 < (matches != -1).sum() < 300
 
 
+def test_every_example_is_within_the_cutpoint_that_it_made():
+    rng = np.random.default_rng(0)
+    index = Indexer(8)
+    index.batch_add(rng.normal(size=(50, 8)), labels=[1] * 50)
+    for query in rng.normal(size=(40, 1, 8)):
+        # Its only distance, rounded, is the cutpoint; every second is rounded down.
+        index.calibrate(query, [1], verbose=0)
+        assert index.match(query)["optimal"] == [1]
+
+
+def test_more_neighbours_than_rows_are_as_many_as_rows():
+    results = [
+        line().calibrate([[3.0]], [1], k=k, matcher="match_majority_vote", verbose=0)
+        for k in (5, 9)
+    ]
+    assert results[0].cutpoints == results[1].cutpoints
+    assert len(results[1].thresholds["distance"]) == 5
+
+
 def test_a_similarity_matches_from_its_cutpoint_up():
     index = Indexer(1, distance="inner_product")
     index.batch_add([[1.0], [-1.0]], labels=[1, 2])
@@ -316,6 +336,15 @@ def test_a_neighbour_without_label_matches_nothing():
     index = calibrated()
     index.add([[100.0]])
     assert index.match([[100.0]])["optimal"] == [-1]
+
+
+def test_a_matcher_that_finds_no_label_matches_nothing():
+    class Undecided(MatchNearest):
+        def derive_match(self, lookup_labels, lookup_distances):
+            _, distances = super().derive_match(lookup_labels, lookup_distances)
+            return np.full(distances.shape, NO_LABEL), distances
+
+    assert calibrated().match([[0.0]], matcher=Undecided())["optimal"] == [-1]
 
 
 def test_the_matcher_and_k_count():

@@ -115,6 +115,7 @@ DATA = {
     "arrays in dicts": [{"x": np.arange(n, dtype="f2")} for n in range(6)],
     "ragged": [np.ones((n, 2), "f8") for n in range(6)],
     "dtypes": [np.zeros(2, "f4"), np.zeros(2, "i8"), np.float32(0.1), 0.1, 1j, None],
+    "two dtypes": [np.zeros(2, "f4"), np.zeros(2, "i8")] * 3,
     "0-d arrays": [np.array(n) for n in range(6)],
     "mixed": [np.ones((2, 2), bool), "x", None, np.array(["u", "vv"]), np.int8(3), 4],
 }
