@@ -7,11 +7,12 @@ backend.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 
-from keras_similarity.backend import require_keras
+from keras_similarity.backend import keras_problem, require_keras
 
 
 class _NumPy:
@@ -34,6 +35,8 @@ class _NumPy:
 
 
 NUMPY = _NumPy()
+# Looked up once: an import within a traced function would break torch's graph.
+_KERAS_OPS = None if keras_problem() else require_keras().ops
 
 # A module or `NUMPY`: both are duck-typed.
 Namespace = Any
@@ -51,7 +54,20 @@ def is_host_data(*arrays: Any) -> bool:
 
 def namespace(*arrays: Any) -> Namespace:
     """NumPy where all `arrays` are the host's; else `keras.ops`."""
-    return NUMPY if is_host_data(*arrays) else require_keras("A tensor").ops
+    if is_host_data(*arrays):
+        return NUMPY
+    return _KERAS_OPS or require_keras("A tensor").ops
+
+
+def full_precision(array: Array) -> AbstractContextManager[Any]:
+    """Keeps `torch.autocast` from lowering the precision of what is computed inside."""
+    if hasattr(array, "detach"):
+        import torch
+
+        kind = array.device.type
+        if torch.is_autocast_enabled(kind):
+            return torch.autocast(kind, enabled=False)
+    return nullcontext()
 
 
 def dtype_name(array: Array) -> str:

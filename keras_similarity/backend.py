@@ -68,7 +68,7 @@ def keras_problem() -> str | None:
 
 
 def require_keras(needed_by: str = "Training with `keras_similarity`") -> ModuleType:
-    """Returns the module `keras`, or raises an `ImportError` that says what to install."""
+    """The module `keras`, or an `ImportError` that says what to install."""
     problem = keras_problem()
     if problem is not None:
         raise ImportError(f"{needed_by} needs Keras, but {problem}")

@@ -14,7 +14,7 @@ def eager(function: Callable) -> Callable:
 
 
 def jit(function: Callable) -> Callable:
-    """The function compiled by the backend; torch traces it without code generation."""
+    """The function compiled by the backend; torch traces it in one graph."""
     if framework() == "jax":
         import jax
 
@@ -22,7 +22,7 @@ def jit(function: Callable) -> Callable:
     if framework() == "torch":
         import torch
 
-        return torch.compile(function, backend="eager")
+        return torch.compile(function, fullgraph=True, backend="eager")
     import tensorflow as tf
 
     return tf.function(function, jit_compile=True)

@@ -107,7 +107,8 @@ def run(options: argparse.Namespace) -> None:
         model.preprocessing = dataset.preprocessing
         model.class_names = list(dataset.class_names)
         verdict = index_and_judge(model, dataset, split)
-        seconds = {"until_trained": trained - start}
+        judged = time.perf_counter()
+        seconds = {"until_trained": trained - start, "judging": judged - trained}
         _write_results(folder, model, dataset, split, verdict, recipe, seconds)
     print(f"\n{make_table(verdict.values)}\n\n{_closing(options.output)}")
     logger.info("Took %.0f seconds.", time.perf_counter() - start)

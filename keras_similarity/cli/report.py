@@ -101,9 +101,12 @@ def _draw_neighbors(
     chosen = [*right.tolist(), *wrong.tolist()]
     title = "Pictures of classes never seen in training, and their nearest neighbours"
     if len(wrong):
-        title += f"\nchosen at random; the last {len(wrong)} rows: mistakes"
+        title += (
+            f"\n(random: {len(right)} that found their class first, "
+            f"then {len(wrong)} that did not)"
+        )
     return plot_neighbors(
-        dataset.preprocessing.to_pixels(dataset.x_test[queries[chosen]]),
+        list(dataset.preprocessing.to_pixels(dataset.x_test[queries[chosen]])),
         labels[chosen],
         [lookups[row] for row in chosen],
         dataset.class_names,
@@ -116,13 +119,17 @@ def _draw_confusion(model: Any, dataset: Dataset, split: Split) -> Any:
     y_true = dataset.y_test[split.evaluation]
     y_pred = np.asarray(model.match(dataset.x_test[split.evaluation]))
     classes = _most_confused(y_true, y_pred, _CONFUSED_CLASSES)
-    all_shown = len(classes) == len(np.unique(y_true))
-    title = "" if all_shown else f"the {len(classes)} that are confused most, of "
+    total = len(np.unique(y_true))
+    which = (
+        f"{total}"
+        if len(classes) == total
+        else f"{len(classes)} most confused of {total}"
+    )
     axes, _ = confusion_matrix(
         y_pred,
         y_true,
         labels=dataset.class_names,
-        title=f"Matches of unseen classes: {title}{len(np.unique(y_true))}",
+        title=f"Matches of the {which} unseen classes",
         show=False,
         classes=classes.tolist(),
     )

@@ -7,7 +7,14 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from keras_similarity.array_ops import NUMPY, Array, Namespace, dtype_name, namespace
+from keras_similarity.array_ops import (
+    NUMPY,
+    Array,
+    Namespace,
+    dtype_name,
+    full_precision,
+    namespace,
+)
 from keras_similarity.registry import Registry
 
 
@@ -63,7 +70,8 @@ class Distance(ABC):
             ValueError: If the shapes do not fit.
         """
         query, key, ops = self._prepare(query, query if key is None else key)
-        return self.matrix(query, key, ops)
+        with full_precision(query):
+            return self.matrix(query, key, ops)
 
     def call(self, query_embeddings: Array, key_embeddings: Array) -> Array:
         """The same as calling the object."""
@@ -81,7 +89,8 @@ class Distance(ABC):
                 "`query` and `key` must have as many rows as each other. Received: "
                 f"query.shape={tuple(query.shape)}, key.shape={tuple(key.shape)}."
             )
-        distances = self.matrix(query[:, None, :], key[:, None, :], ops)
+        with full_precision(query):
+            distances = self.matrix(query[:, None, :], key[:, None, :], ops)
         return distances[:, 0, 0]
 
     def cost(self, query: Array, key: Array | None = None) -> Array:

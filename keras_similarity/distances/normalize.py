@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from keras_similarity.array_ops import Array, Namespace
 
-
 # Shorter rows are rounding noise; the slope of their direction leaves float32.
 _SMALLEST_LENGTH = 1e-12
 

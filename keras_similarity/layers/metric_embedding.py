@@ -26,10 +26,10 @@ class MetricEmbedding(keras.layers.Dense):
         **kwargs: Those of `keras.layers.Dense`.
 
     Example:
-        >>> import numpy as np
+        >>> from keras_similarity.backend import ops
         >>> from keras_similarity.layers import MetricEmbedding
-        >>> embeddings = MetricEmbedding(8)(np.ones((2, 3)))
-        >>> float(np.linalg.norm(np.asarray(embeddings)[0]).round(5))
+        >>> embeddings = MetricEmbedding(8)(ops.ones((2, 3)))
+        >>> round(float(ops.norm(embeddings[0])), 5)
         1.0
     """
 

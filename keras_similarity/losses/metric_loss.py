@@ -5,7 +5,10 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any
 
+import numpy as np
+
 from keras_similarity import distances
+from keras_similarity.array_ops import is_host_data
 from keras_similarity.backend import keras, ops
 from keras_similarity.distances import Distance
 from keras_similarity.pairs import Pairs, pairs_from_labels
@@ -119,35 +122,18 @@ class MetricLoss(keras.losses.Loss):
         pairs: Pairs | None,
     ) -> Tensor:
         embeddings = ops.convert_to_tensor(embeddings)
+        _check_embeddings("y_pred", embeddings)
         if key_embeddings is not None:
             key_embeddings = ops.convert_to_tensor(key_embeddings)
-        self._check(labels, embeddings, key_labels, key_embeddings, pairs)
-        cost = self.distance.cost(embeddings, key_embeddings)
+            _check_embeddings("key_embeddings", key_embeddings)
         if pairs is None:
-            pairs = self._pairs(labels, key_labels)
-        return self.anchor_losses(cost, pairs)
+            pairs = self._pairs(labels, embeddings, key_labels, key_embeddings)
+        cost = self.distance.cost(embeddings, key_embeddings)
+        return self.anchor_losses(cost, _as_masks(pairs, tuple(cost.shape)))
 
-    def _pairs(self, labels: Any, key_labels: Any) -> Pairs:
-        if key_labels is None and not self.remove_diagonal:
-            key_labels = labels
-        return pairs_from_labels(labels, key_labels)
-
-    def _check(
-        self,
-        labels: Any,
-        embeddings: Tensor,
-        key_labels: Any,
-        key_embeddings: Any,
-        pairs: Pairs | None,
-    ) -> None:
-        if len(embeddings.shape) != 2:
-            raise ValueError(
-                "`y_pred` must be embeddings of the shape [rows, embedding size]. "
-                f"Received: y_pred.shape={tuple(embeddings.shape)}. A metric loss is "
-                "called as loss(labels, embeddings)."
-            )
-        if pairs is not None:
-            return
+    def _pairs(
+        self, labels: Any, embeddings: Tensor, key_labels: Any, key_embeddings: Any
+    ) -> Pairs:
         if labels is None:
             raise ValueError("`y_true` must be the labels if no `pairs` are given.")
         if (key_labels is None) != (key_embeddings is None):
@@ -157,10 +143,14 @@ class MetricLoss(keras.losses.Loss):
         _check_rows("y_true", labels, "y_pred", embeddings)
         if key_labels is not None:
             _check_rows("key_labels", key_labels, "key_embeddings", key_embeddings)
+        elif not self.remove_diagonal:
+            key_labels = labels
+        return pairs_from_labels(labels, key_labels, name="y_true")
 
     def _reduce(self, losses: Tensor, sample_weight: Any) -> Tensor:
         if sample_weight is not None:
             sample_weight = ops.cast(ops.convert_to_tensor(sample_weight), losses.dtype)
+            _check_rows("sample_weight", sample_weight, "y_pred", losses)
             losses = losses * ops.reshape(sample_weight, (-1,))
         if self.reduction in (None, "none"):
             return losses
@@ -176,11 +166,44 @@ registry = Registry("loss", MetricLoss)
 register = registry.register
 
 
-def _check_rows(name: str, labels: Any, rows_name: str, embeddings: Tensor) -> None:
-    count = labels.shape[0] if hasattr(labels, "shape") else len(labels)
-    rows = embeddings.shape[0]
-    if None not in (count, rows) and count != rows:
+def _check_embeddings(name: str, embeddings: Tensor) -> None:
+    shape = tuple(embeddings.shape)
+    if len(shape) != 2 or 0 in shape:
         raise ValueError(
-            f"`{name}` must hold one label a row of `{rows_name}`. Received: {count} "
-            f"labels, {rows_name}.shape={tuple(embeddings.shape)}."
+            f"`{name}` must be embeddings of the shape [rows, embedding size], at least "
+            f"one of them. Received: {name}.shape={shape}. A metric loss is called as "
+            "loss(labels, embeddings)."
         )
+
+
+def _check_rows(name: str, column: Any, rows_name: str, rows: Tensor) -> None:
+    """Is there one entry of `column`, `[N]` or `[N, 1]`, for each of the rows?"""
+    shape = tuple(np.shape(column) if is_host_data(column) else column.shape)
+    is_column = len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)
+    count = rows.shape[0]
+    if not is_column or (None not in (shape[0], count) and shape[0] != count):
+        raise ValueError(
+            f"`{name}` must hold one value a row of `{rows_name}`, of which there are "
+            f"{count}. Received: {name}.shape={shape}. A metric loss is called as "
+            "loss(labels, embeddings)."
+        )
+
+
+def _as_masks(pairs: Pairs, shape: tuple[int | None, ...]) -> Pairs:
+    masks = []
+    for name in ("positive_mask", "negative_mask"):
+        mask = ops.convert_to_tensor(getattr(pairs, name), dtype="bool")
+        if len(mask.shape) != 2 or _differs(mask.shape, shape):
+            raise ValueError(
+                f"`pairs.{name}` must have the shape [anchors, keys], {shape}. Received: "
+                f"{tuple(mask.shape)}."
+            )
+        masks.append(mask)
+    return Pairs(*masks)
+
+
+def _differs(shape: Any, expected: Any) -> bool:
+    return any(
+        None not in (size, other) and size != other
+        for size, other in zip(shape, expected, strict=True)
+    )

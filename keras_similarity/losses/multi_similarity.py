@@ -73,7 +73,7 @@ class MultiSimilarityLoss(MetricLoss):
         >>> labels = np.array([0, 0, 1, 1])
         >>> embeddings = np.eye(4, dtype="float32")
         >>> round(float(MultiSimilarityLoss()(labels, embeddings)), 3)
-        0.69
+        0.657
     """
 
     default_name = "multisim_loss"

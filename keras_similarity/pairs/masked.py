@@ -11,12 +11,13 @@ Tensor = Any
 
 def masked_max(values: Tensor, mask: Tensor) -> Tensor:
     """Largest allowed value of each row, `[n, 1]`; -inf where none is allowed."""
-    return ops.max(ops.where(mask, values, -float("inf")), axis=1, keepdims=True)
+    # Not `ops.max`, which in Keras 3.15 breaks the graph of `torch.compile`.
+    return ops.amax(ops.where(mask, values, -float("inf")), axis=1, keepdims=True)
 
 
 def masked_min(values: Tensor, mask: Tensor) -> Tensor:
     """Smallest allowed value of each row, `[n, 1]`; inf where none is allowed."""
-    return ops.min(ops.where(mask, values, float("inf")), axis=1, keepdims=True)
+    return ops.amin(ops.where(mask, values, float("inf")), axis=1, keepdims=True)
 
 
 def masked_log1p_sum_exp(values: Tensor, mask: Tensor) -> Tensor:

@@ -31,7 +31,9 @@ class Pairs:
     negative_mask: Tensor
 
 
-def pairs_from_labels(labels: Any, key_labels: Any = None) -> Pairs:
+def pairs_from_labels(
+    labels: Any, key_labels: Any = None, *, name: str = "labels"
+) -> Pairs:
     """Pairs of rows with equal labels, and of rows with different ones.
 
     Labels are compared as integers, exactly, also int64 ids given as NumPy arrays on
@@ -41,6 +43,7 @@ def pairs_from_labels(labels: Any, key_labels: Any = None) -> Pairs:
         labels: Integers `[N]` or `[N, 1]`: arrays, lists or tensors.
         key_labels: Integers `[M]` of the keys. `None` compares the rows with each other:
             then a row is never its own pair.
+        name: What the caller calls `labels`, for messages.
 
     Raises:
         TypeError: If labels are no integers.
@@ -48,12 +51,15 @@ def pairs_from_labels(labels: Any, key_labels: Any = None) -> Pairs:
 
     Example:
         >>> import keras_similarity as ksim
+        >>> from keras_similarity.backend import ops
         >>> pairs = ksim.pairs.pairs_from_labels([0, 0, 1])
-        >>> pairs.positive_mask.tolist()
+        >>> ops.convert_to_numpy(pairs.positive_mask).tolist()
         [[False, True, False], [True, False, False], [False, False, False]]
     """
     is_self_paired = key_labels is None
-    labels, key_labels = _as_comparable(labels, labels if is_self_paired else key_labels)
+    labels, key_labels = _as_comparable(
+        labels, labels if is_self_paired else key_labels, name
+    )
     is_same_class = labels[:, None] == key_labels[None, :]
     negative_mask = ops.logical_not(is_same_class)
     if not is_self_paired:
@@ -62,12 +68,13 @@ def pairs_from_labels(labels: Any, key_labels: Any = None) -> Pairs:
     return Pairs(is_same_class & (row[:, None] != row[None, :]), negative_mask)
 
 
-def _as_comparable(labels: Any, key_labels: Any) -> tuple[Tensor, Tensor]:
+def _as_comparable(labels: Any, key_labels: Any, name: str) -> tuple[Tensor, Tensor]:
     if not is_host_data(labels, key_labels):
-        return _as_label_tensor(labels, "labels"), _as_label_tensor(
-            key_labels, "key_labels"
+        return (
+            _as_label_tensor(labels, name),
+            _as_label_tensor(key_labels, "key_labels"),
         )
-    labels = check_labels(labels)
+    labels = check_labels(labels, name=name)
     key_labels = check_labels(key_labels, name="key_labels")
     both = np.concatenate([labels, key_labels])
     if both.size and not (_INT32.min <= both.min() and both.max() <= _INT32.max):

@@ -33,9 +33,8 @@ def class_text(label: int | None, class_names: ClassNames = None) -> str:
     if len(name) == 1 and not name.isascii():
         point = code_point(name)
         return f"{name} {point}" if is_drawable(name) else point
-    return "".join(
-        char if is_drawable(char) else f"<{code_point(char)}>" for char in name
-    )
+    text = "".join(char if is_drawable(char) else _stand_in(char, name) for char in name)
+    return text.strip() or name
 
 
 def code_point(char: str) -> str:

@@ -65,7 +65,7 @@ def test_help_tells_what_there_is(arguments, words, capsys):
         ["dance"],
         ["demo", "--epochs", "0"],
         ["demo", "--steps", "many"],
-        ["demo", "--dataset", "glyphs", "--data", "x"],
+        ["demo", "--dataset", "digits", "--data", "x"],
         ["search", "model.keras"],
     ],
 )

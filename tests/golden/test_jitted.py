@@ -26,7 +26,7 @@ def chosen(kind, shaped_by):
         seen.add(what)
 
 
-@pytest.mark.parametrize("case", chosen("distance", "query"))
+@pytest.mark.parametrize("case", [*chosen("distance", "query")])
 def test_distance(case):
     distance = distances.get(case.peer_class, **case.kwargs)
     query, key = (ops.convert_to_tensor(case.inputs[name]) for name in ("query", "key"))
@@ -34,7 +34,7 @@ def test_distance(case):
     assert_close(ops.convert_to_numpy(actual), case.expected["distances"], VALUES)
 
 
-@pytest.mark.parametrize("case", chosen("loss", "y_pred"))
+@pytest.mark.parametrize("case", [*chosen("loss", "y_pred")])
 def test_loss(case):
     loss = losses.get(case.peer_class, **case.kwargs)
     inputs = dict(case.inputs)

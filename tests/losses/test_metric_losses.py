@@ -122,10 +122,7 @@ def test_keys_of_their_own_are_the_batch_when_they_are_the_batch(loss):
 def test_pairs_take_the_place_of_labels(loss):
     labels = np.array([0, 0, 1, 1, 0])
     is_same = labels[:, None] == labels[None, :]
-    pairs = Pairs(
-        ops.convert_to_tensor(is_same & ~np.eye(5, dtype=bool)),
-        ops.convert_to_tensor(~is_same),
-    )
+    pairs = Pairs(is_same & ~np.eye(5, dtype=bool), ~is_same)
     np.testing.assert_allclose(
         float(loss(None, EMBEDDINGS, pairs=pairs)), float(loss(labels, EMBEDDINGS))
     )
@@ -190,10 +187,20 @@ def test_mining_drops_the_anchors_without_a_hard_pair():
         (lambda: TripletLoss("cosin"), "Did you mean 'cosine'"),
         (lambda: MultiSimilarityLoss(alpha=0), "`alpha` and `beta` must be positive"),
         (lambda: TripletLoss(reduction="avg"), "avg"),
-        (lambda: TripletLoss()([0, 1], EMBEDDINGS), "one label a row"),
+        (
+            lambda: TripletLoss()([0, 1], EMBEDDINGS),
+            "`y_true` must hold one value a row of `y_pred`",
+        ),
         (lambda: TripletLoss()([0, 1], np.ones((2, 3, 4))), "embeddings of the shape"),
         (lambda: TripletLoss()(None, EMBEDDINGS), "`y_true` must be the labels"),
         (lambda: TripletLoss()([0] * 5, EMBEDDINGS, key_labels=[1]), "belong together"),
+        (lambda: TripletLoss()(3, EMBEDDINGS), "`y_true` must hold one value a row"),
+        (lambda: TripletLoss()([], np.ones((0, 4))), "at least one of them"),
+        (lambda: TripletLoss()([0] * 5, EMBEDDINGS, [1.0, 2.0]), "`sample_weight`"),
+        (
+            lambda: TripletLoss()(None, EMBEDDINGS, pairs=Pairs(np.eye(3), np.eye(3))),
+            r"`pairs.positive_mask` must have the shape .*\(5, 5\)",
+        ),
     ],
 )
 def test_wrong_arguments_are_named(make, message):
@@ -204,3 +211,15 @@ def test_wrong_arguments_are_named(make, message):
 def test_the_argument_order_of_pytorch_metric_learning_is_refused():
     with pytest.raises((TypeError, ValueError), match="loss\\(labels, embeddings\\)"):
         TripletLoss()(EMBEDDINGS, np.arange(5))
+
+
+@pytest.mark.skipif(framework() != "torch", reason="autocast is torch's")
+@all_losses
+def test_autocast_does_not_lower_the_precision(loss):
+    import torch
+
+    labels, x = np.array([0, 0, 1, 1, 0]), torch.tensor(EMBEDDINGS)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = loss(labels, x)
+    assert found.dtype == torch.float32
+    np.testing.assert_allclose(float(found), float(loss(labels, x)), rtol=1e-6)

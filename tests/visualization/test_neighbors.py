@@ -116,3 +116,17 @@ def test_drawing_without_showing_leaves_pyplot_alone():
     before = "matplotlib.pyplot" in sys.modules
     plot_neighbors([PICTURE], [4], [neighbors(4)])
     assert ("matplotlib.pyplot" in sys.modules) == before
+
+
+@pytest.mark.parametrize(
+    ("picture", "shown"),
+    [
+        (np.array([[0, 51]], "uint8"), [[0.0, 0.2]]),
+        (np.array([[0.1, 0.2]]), [[0.1, 0.2]]),
+        (np.array([[-1.0, 3.0]]), [[0.0, 1.0]]),
+    ],
+    ids=["8 bits", "unit range", "any range"],
+)
+def test_brightness_is_kept_where_the_range_is_known(picture, shown):
+    figure = plot_neighbors([picture], [0], [[]])
+    np.testing.assert_allclose(figure.axes[0].images[0].get_array(), shown, atol=1e-6)
