@@ -7,7 +7,6 @@ backend.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -57,17 +56,6 @@ def namespace(*arrays: Any) -> Namespace:
     if is_host_data(*arrays):
         return NUMPY
     return _KERAS_OPS or require_keras("A tensor").ops
-
-
-def full_precision(array: Array) -> AbstractContextManager[Any]:
-    """Keeps `torch.autocast` from lowering the precision of what is computed inside."""
-    if hasattr(array, "detach"):
-        import torch
-
-        kind = array.device.type
-        if torch.is_autocast_enabled(kind):
-            return torch.autocast(kind, enabled=False)
-    return nullcontext()
 
 
 def dtype_name(array: Array) -> str:

@@ -14,6 +14,7 @@ import json
 import logging
 import os
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -78,6 +79,17 @@ def require_keras(needed_by: str = "Training with `keras_similarity`") -> Module
 def framework() -> str:
     """Name of the framework that Keras runs on: `jax`, `torch` or `tensorflow`."""
     return str(require_keras().config.backend())
+
+
+def full_precision(array: Any) -> AbstractContextManager[Any]:
+    """Keeps `torch.autocast` from lowering the precision of what is computed inside."""
+    if hasattr(array, "detach"):
+        import torch
+
+        kind = array.device.type
+        if torch.is_autocast_enabled(kind):
+            return torch.autocast(kind, enabled=False)
+    return nullcontext()
 
 
 def import_optional(name: str, *, extra: str, needed_by: str) -> ModuleType:

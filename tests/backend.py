@@ -22,6 +22,8 @@ def jit(function: Callable) -> Callable:
     if framework() == "torch":
         import torch
 
+        # It gives up on a function that was compiled for too many shapes.
+        torch._dynamo.reset()
         return torch.compile(function, fullgraph=True, backend="eager")
     import tensorflow as tf
 

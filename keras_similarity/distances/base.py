@@ -12,9 +12,9 @@ from keras_similarity.array_ops import (
     Array,
     Namespace,
     dtype_name,
-    full_precision,
     namespace,
 )
+from keras_similarity.backend import full_precision
 from keras_similarity.registry import Registry
 
 

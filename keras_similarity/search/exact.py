@@ -1,10 +1,8 @@
-"""The nearest keys by comparing each query with every key."""
+"""The nearest keys, exactly."""
 
 from __future__ import annotations
 
-import contextlib
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 
@@ -18,25 +16,15 @@ from keras_similarity.distances import (
     SquaredEuclideanDistance,
 )
 from keras_similarity.distances.normalize import unit
+from keras_similarity.search.candidates import candidates
 from keras_similarity.types import Floats, Ints
 
-# Our distance -> (metric of faiss, its value -> ours). By exact type: a subclass
-# measures something else. Rounding can leave the value of equal vectors below 0.
-FAISS_METRICS: dict[type[Distance], tuple[str, Callable[[Floats], Floats]]] = {
-    CosineDistance: ("METRIC_INNER_PRODUCT", lambda value: np.maximum(1.0 - value, 0.0)),
-    InnerProductSimilarity: ("METRIC_INNER_PRODUCT", lambda value: value),
-    EuclideanDistance: ("METRIC_L2", lambda value: np.sqrt(np.maximum(value, 0.0))),
-    SquaredEuclideanDistance: ("METRIC_L2", lambda value: np.maximum(value, 0.0)),
-    ManhattanDistance: ("METRIC_L1", lambda value: value),
-}
-
-# Distances of one block of NumPy's path: 256 * 16384 float32 are 16 MiB.
-_QUERY_BLOCK = 256
-_KEY_BLOCK = 16384
-
-# faiss multiplies matrices only from a number of values on that it keeps in a global,
-# 128,000 of them, which is late; below this many queries it is right not to.
-_BLAS_QUERIES = 32
+# Candidates beyond `k`: enough that one look nearly always settles who is nearest.
+_SPARE = 16
+# How many times as many candidates a query gets that was not settled.
+_WIDENING = 8
+# Values of one block: 2**20 float32 are 4 MiB, for queries and keys each.
+_BLOCK = 2**20
 
 
 def prepared(distance: Distance, embeddings: Floats) -> Floats:
@@ -47,10 +35,12 @@ def prepared(distance: Distance, embeddings: Floats) -> Floats:
 def nearest(
     distance: Distance, queries: Floats, keys: Floats, k: int
 ) -> tuple[Ints, Floats]:
-    """The `k` nearest keys of each query, exactly.
+    """The `k` nearest keys of each query.
 
-    Cosine, inner product, both Euclidean distances and Manhattan run on faiss, any
-    other distance on its own NumPy formula, 16 MiB of distances at a time.
+    Fast matrix products find more candidates than are asked for. Their rounding depends
+    on the shapes, and so on what other queries stand in the batch: who is nearest, and
+    how far it is, `rank` decides. A query gets more candidates until no other key can be
+    as near as the last that it found.
 
     Args:
         distance: Any `Distance`; the nearest under a similarity are the largest.
@@ -60,22 +50,29 @@ def nearest(
 
     Returns:
         Row numbers of the keys, int64, and distances, float32, both `[Q, min(k, M)]`,
-        nearest first, at the same distance by row number.
+        nearest first, at the same distance by row number. What a query gets does not
+        depend on the others.
 
     Raises:
         ValueError: If `distance` gives NaN.
     """
     k = min(k, len(keys))
-    if not k:
-        return np.zeros((len(queries), 0), "int64"), np.zeros((len(queries), 0), "f4")
-    if type(distance) in FAISS_METRICS:
-        return _nearest_by_faiss(distance, prepared(distance, queries), keys, k)
-    blocks = [
-        _nearest_by_formula(distance, queries[start : start + _QUERY_BLOCK], keys, k)
-        for start in range(0, len(queries), _QUERY_BLOCK)
-    ]
-    rows, costs = (np.concatenate(columns) for columns in zip(*blocks, strict=True))
-    return rows, distance.to_cost(costs)
+    rows = np.zeros((len(queries), k), "int64")
+    distances = np.zeros((len(queries), k), "float32")
+    unsettled = np.arange(len(queries)) if k else np.arange(0)
+    count = k + _SPARE
+    while len(unsettled):
+        count = min(count, len(keys))
+        still_unsettled = []
+        for part in _parts(unsettled, width=count):
+            chosen = queries[part]
+            found, bounds = candidates(distance, prepared(distance, chosen), keys, count)
+            rows[part], distances[part] = rank(distance, chosen, keys, found, k)
+            farthest = distance.to_cost(distances[part, -1])
+            still_unsettled.append(part[farthest >= bounds])
+        unsettled = np.concatenate(still_unsettled)
+        count *= _WIDENING
+    return rows, distances
 
 
 def rank(
@@ -89,90 +86,63 @@ def rank(
     Returns:
         As `nearest`; row number -1 where a query has fewer than `k` candidates.
     """
-    k = min(k, rows.shape[1])
-    found = np.full((len(queries), k), -1, "int64")
-    costs = np.full((len(queries), k), np.inf, "float32")
-    for start in range(0, len(queries), _QUERY_BLOCK):
-        block = slice(start, start + _QUERY_BLOCK)
-        candidates = keys[rows[block]]  # [q, C, D]
-        matrix = distance.matrix(queries[block, None], candidates, NUMPY)[:, 0]
-        cost = np.where(rows[block] < 0, np.inf, distance.to_cost(matrix))
-        order = np.lexsort((rows[block], cost))[:, :k]
-        found[block] = np.take_along_axis(rows[block], order, 1)
-        costs[block] = np.take_along_axis(cost, order, 1)
-    return found, distance.to_cost(costs)
+    pair_distances = _pair_distances(distance, prepared(distance, queries), keys, rows)
+    costs = np.where(rows < 0, np.inf, distance.to_cost(pair_distances))
+    order = np.lexsort((rows, costs))[:, :k]
+    found = np.take_along_axis(rows, order, 1)
+    return found, distance.to_cost(np.take_along_axis(costs, order, 1))
 
 
-def _nearest_by_faiss(
-    distance: Distance, queries: Floats, keys: Floats, k: int
-) -> tuple[Ints, Floats]:
-    import faiss
-
-    metric, to_distance = FAISS_METRICS[type(distance)]
-    with _matrix_products(len(queries) >= _BLAS_QUERIES):
-        values, rows = faiss.knn(queries, keys, k, getattr(faiss, metric))
-    distances = to_distance(values)
-    # faiss leaves ties in any order.
-    order = np.lexsort((rows, distance.to_cost(distances)))
-    return np.take_along_axis(rows, order, 1), np.take_along_axis(distances, order, 1)
-
-
-def _nearest_by_formula(
-    distance: Distance, queries: Floats, keys: Floats, k: int
-) -> tuple[Ints, Floats]:
-    rows = np.empty((len(queries), 0), "int64")
-    costs = np.empty((len(queries), 0), "float32")
-    for start in range(0, len(keys), _KEY_BLOCK):
-        block = distance.cost(queries, keys[start : start + _KEY_BLOCK])
-        if np.isnan(block).any():
-            raise ValueError(
-                f"`distance` must give numbers. Received: a NaN from {distance!r}."
-            )
-        columns = _smallest(block, k)
-        # The best so far stand in front, so that a tie goes to the lower row number.
-        costs = np.concatenate([costs, np.take_along_axis(block, columns, 1)], axis=1)
-        rows = np.concatenate([rows, columns + start], axis=1)
-        columns = _smallest(costs, k)
-        costs = np.take_along_axis(costs, columns, 1).astype("float32")
-        rows = np.take_along_axis(rows, columns, 1)
-    return rows, costs
+def _pair_distances(
+    distance: Distance, queries: Floats, keys: Floats, rows: Ints
+) -> Floats:
+    """Distances `[Q, C]` of each query to the keys of its row, pair by pair."""
+    paired = _PAIRED.get(type(distance), distance.paired)
+    flat_rows = rows.ravel()
+    distances = np.empty(rows.size, "float32")
+    step = max(_BLOCK // keys.shape[1], 1)
+    for start in range(0, rows.size, step):
+        block = slice(start, start + step)
+        query_rows = np.arange(start, min(start + step, rows.size)) // rows.shape[1]
+        distances[block] = paired(queries[query_rows], keys[flat_rows[block]])
+    return distances.reshape(rows.shape)
 
 
-def _smallest(costs: Floats, k: int) -> Ints:
-    """Columns `[Q, min(k, M)]` of the smallest costs `[Q, M]`, ties by column."""
-    if k >= costs.shape[1]:
-        return np.argsort(costs, axis=1, kind="stable")
-    # The k-th value, not its place: `argpartition` would choose among ties at random.
-    bound = np.partition(costs, k - 1, axis=1)[:, k - 1 : k]
-    rows, columns = np.nonzero(costs <= bound)  # By row, then by column.
-    order = np.lexsort((costs[rows, columns], rows))
-    first = np.searchsorted(rows, np.arange(len(costs)))
-    return columns[order][first[:, None] + np.arange(k)]
+def _parts(numbers: Ints, *, width: int) -> list[Ints]:
+    """The numbers in parts, for each of which `[part, width]` stays within 64 MiB."""
+    return np.array_split(numbers, -(-len(numbers) * width // (16 * _BLOCK)))
 
 
-_blas_lock = threading.Lock()
-_blas_users = 0
-_blas_threshold = 0
+def _inner_product(query: Floats, key: Floats) -> Floats:
+    return np.einsum("nd,nd->n", query, key)
 
 
-@contextlib.contextmanager
-def _matrix_products(wanted: bool) -> Iterator[None]:
-    """Makes faiss multiply matrices inside the block, in whatever thread."""
-    global _blas_users, _blas_threshold
-    if not wanted:
-        yield
-        return
-    import faiss
+def _cosine(query: Floats, key: Floats) -> Floats:
+    # Rounding can leave a cosine a little above 1.
+    return np.maximum(1.0 - _inner_product(query, key), 0.0)
 
-    with _blas_lock:
-        if not _blas_users:
-            _blas_threshold = faiss.cvar.distance_compute_blas_threshold
-            faiss.cvar.distance_compute_blas_threshold = 1
-        _blas_users += 1
-    try:
-        yield
-    finally:
-        with _blas_lock:
-            _blas_users -= 1
-            if not _blas_users:
-                faiss.cvar.distance_compute_blas_threshold = _blas_threshold
+
+def _squared_euclidean(query: Floats, key: Floats) -> Floats:
+    # By differences: nothing cancels, however far from 0 the embeddings are.
+    difference = query - key
+    return _inner_product(difference, difference)
+
+
+def _euclidean(query: Floats, key: Floats) -> Floats:
+    return np.sqrt(_squared_euclidean(query, key))
+
+
+def _manhattan(query: Floats, key: Floats) -> Floats:
+    return np.abs(query - key).sum(axis=1)
+
+
+# Distances `[N]` of rows `[N, D]`, of unit length for cosine: sums within a row, which
+# come out the same whatever rows stand beside it. By exact type: a subclass measures
+# something else, and is asked itself.
+_PAIRED: dict[type[Distance], Callable[[Floats, Floats], Floats]] = {
+    CosineDistance: _cosine,
+    InnerProductSimilarity: _inner_product,
+    EuclideanDistance: _euclidean,
+    SquaredEuclideanDistance: _squared_euclidean,
+    ManhattanDistance: _manhattan,
+}
