@@ -11,7 +11,6 @@ import numpy as np
 
 from keras_similarity.backend import require_keras
 from keras_similarity.cli.errors import CommandError
-from keras_similarity.evaluators import round_distances
 from keras_similarity.types import Floats, Lookup
 
 
@@ -99,13 +98,10 @@ def find_matches(model: Any, distances: Floats) -> Sequence[Sequence[bool] | Non
 
     By the cutpoint "optimal"; `None` for each row if the model is not calibrated.
     """
-    index = model._index
+    index = model.indexer
     if not index.is_calibrated:
         return [None] * len(distances)
-    # In float32 and rounded as in calibrating: what lies on the threshold matches.
-    threshold = np.float32(index.cutpoints["optimal"]["distance"])
-    costs = round_distances(index.distance.to_cost(distances), 8)
-    return (costs <= index.distance.to_cost(threshold)).tolist()
+    return index.is_within(distances, cutpoint="optimal").tolist()
 
 
 def format_neighbors(

@@ -27,6 +27,7 @@ from keras_similarity.evaluators.lookup_columns import (
 from keras_similarity.matchers import ClassificationMatch, make_classification_matcher
 from keras_similarity.matchers.base import check_lookup_columns
 from keras_similarity.retrieval_metrics import RetrievalMetric, compute_match_mask
+from keras_similarity.retrieval_metrics.base import check_retrieval_metrics
 from keras_similarity.types import CalibrationResults, Lookup
 
 # Keys of results that are no metric's.
@@ -59,7 +60,7 @@ class MemoryEvaluator(Evaluator):
         retrieval_metrics: Sequence[RetrievalMetric],
         distance_rounding: int | None = 8,
     ) -> dict[str, float]:
-        _check_retrieval_metrics(retrieval_metrics)
+        metrics = check_retrieval_metrics(retrieval_metrics)
         labels = check_labels(target_labels, name="target_labels", rows=len(lookups))
         lookup_labels = unpack_lookup_labels(lookups)
         lookup_distances = unpack_lookup_distances(
@@ -73,7 +74,7 @@ class MemoryEvaluator(Evaluator):
                 lookup_distances=lookup_distances,
                 match_mask=match_mask,
             )
-            for metric in retrieval_metrics
+            for metric in metrics
         }
 
     def evaluate_classification(
@@ -149,22 +150,6 @@ def _classification_metrics(
                 "the results. Give it another `name`."
             )
     return made
-
-
-def _check_retrieval_metrics(metrics: Sequence[RetrievalMetric]) -> None:
-    seen: dict[str, dict[str, Any]] = {}
-    for metric in metrics:
-        if not isinstance(metric, RetrievalMetric):
-            raise ValueError(
-                "`retrieval_metrics` must hold objects of `retrieval_metrics`, e.g. "
-                f"[RecallAtK(k=1)]. Received: {metric!r}."
-            )
-        config = metric.get_config()
-        if seen.setdefault(metric.name, config) != config:
-            raise ValueError(
-                f"`retrieval_metrics` holds two different metrics named {metric.name!r}, "
-                "so that one would hide the other. Give one another `name`."
-            )
 
 
 def _check_targets(targets: Mapping[str, float] | None) -> dict[str, float]:

@@ -28,6 +28,11 @@ class Calibration:
     metric: ClassificationMetric
     results: CalibrationResults
 
+    @property
+    def distances(self) -> dict[str, float]:
+        """Name of each cutpoint -> the distance up to which a neighbour is a match."""
+        return {name: cut["distance"] for name, cut in self._cutpoints()}
+
     def write(self, folder: Path) -> dict[str, Any]:
         """Puts the thresholds into a file; returns the rest as plain data."""
         columns = self.results.thresholds

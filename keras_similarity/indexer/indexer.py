@@ -6,21 +6,17 @@ import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from keras_similarity import distances, stores
 from keras_similarity.arrays import check_labels
-from keras_similarity.classification_metrics import (
-    ClassificationMetric,
-    make_classification_metric,
-)
+from keras_similarity.classification_metrics import ClassificationMetric
 from keras_similarity.distances import Distance
-from keras_similarity.evaluators import Evaluator, round_distances
-from keras_similarity.indexer.calibration import Calibration, negated
+from keras_similarity.evaluators import Evaluator
+from keras_similarity.indexer.calibration import Calibration
+from keras_similarity.indexer.contents import Contents
+from keras_similarity.indexer.judging import Judge
 from keras_similarity.indexer.parts import (
     arguments_as_config,
     arguments_of,
@@ -30,26 +26,18 @@ from keras_similarity.indexer.parts import (
 )
 from keras_similarity.indexer.predictions import select_embeddings, select_one
 from keras_similarity.indexer.statistics import LookupStatistics
-from keras_similarity.matchers import ClassificationMatch, make_classification_matcher
+from keras_similarity.indexer.summary import stats_text, summary_text
+from keras_similarity.matchers import ClassificationMatch
 from keras_similarity.persistence import is_saved, open_folder, save_folder
 from keras_similarity.retrieval_metrics import RetrievalMetric
+from keras_similarity.retrieval_metrics.base import check_retrieval_metrics
 from keras_similarity.search import Search
 from keras_similarity.search.base import check_positive
 from keras_similarity.stores import Store
-from keras_similarity.types import (
-    NO_ID,
-    NO_LABEL,
-    CalibrationResults,
-    Floats,
-    Lookup,
-    Lookups,
-)
+from keras_similarity.types import Bools, CalibrationResults, Floats, Lookup, Lookups
 
 if TYPE_CHECKING:
     import pandas as pd
-
-# Decimals in which distances are told apart, in calibrating and in matching.
-_DISTANCE_ROUNDING = 8
 
 
 class Indexer:
@@ -57,7 +45,11 @@ class Indexer:
 
     Joins a `Search` (vectors to ids and distances) with a `Store` (ids to labels and
     data). Works on embeddings, from whatever made them: no framework is needed. Lookups
-    may run in many threads while one adds.
+    may run in many threads while one adds or resets.
+
+    `predictions` are embeddings `[N, D]`, or a model's outputs for `N` examples. A single
+    `prediction` may be `[D]` too. `verbose`, where it shows nothing, is of TensorFlow
+    Similarity's signature.
 
     Args:
         embedding_size: Length of an embedding.
@@ -67,7 +59,7 @@ class Indexer:
             searched after `build_index()`.
         evaluator: `"memory"` or an `Evaluator`.
         embedding_output: Which of a model's outputs is the embedding: its number, or its
-            key in a dict. `None` is the first.
+            key in a dict. `None` is the first, of a dict the first in the alphabet.
         stat_buffer_size: How many of the last lookups `stats()` is about.
 
     Attributes:
@@ -100,15 +92,27 @@ class Indexer:
     ) -> None:
         self.embedding_size = check_positive("embedding_size", embedding_size)
         self.distance = distances.get(distance)
-        self.search = search_of(search, self.distance, self.embedding_size)
-        self.kv_store = stores.get(kv_store)
+        self._contents = Contents(
+            search_of(search, self.distance, self.embedding_size),
+            stores.get(kv_store),
+            dim=self.embedding_size,
+        )
         self.evaluator = evaluator_of(evaluator)
         self.embedding_output = check_embedding_output(embedding_output)
         self.stat_buffer_size = check_positive("stat_buffer_size", stat_buffer_size)
         self._calibration: Calibration | None = None
         self._statistics = LookupStatistics(self.stat_buffer_size)
-        self._writing = threading.Lock()
-        self._check_parts()
+        self._changing = threading.Lock()  # Held to save and to reset.
+
+    @property
+    def search(self) -> Search:
+        """The search engine: rows to ids and distances."""
+        return self._contents.search
+
+    @property
+    def kv_store(self) -> Store:
+        """The store: ids to embeddings, labels and data."""
+        return self._contents.store
 
     # Adding.
 
@@ -123,7 +127,7 @@ class Indexer:
         """Adds one example; see `batch_add`.
 
         Args:
-            prediction: Embedding `[1, D]` or `[D]`, or a model's outputs for one example.
+            prediction: The example.
             label: Its class, if it has one.
             data: Anything to be kept with it.
             build: Make it searchable now?
@@ -133,7 +137,9 @@ class Indexer:
             Its id.
         """
         embedding = self._one_embedding(prediction)
-        return self._add(embedding, [label], [data], build, verbose)[0]
+        return self._contents.add(
+            embedding, [label], [data], build=build, verbose=verbose
+        )[0]
 
     def batch_add(
         self,
@@ -146,7 +152,7 @@ class Indexer:
         """Adds examples; on an error none of them.
 
         Args:
-            predictions: Embeddings `[N, D]`, or a model's outputs.
+            predictions: The examples.
             labels: Integers `[N]`; `None` for an example without a label, or for all.
             data: One item an example, to be kept with it: an array `[N, ...]` or a list.
             build: Make them searchable now? If not, `build_index()` does, and so does
@@ -161,31 +167,23 @@ class Indexer:
             TypeError: If the labels are no integers.
         """
         embeddings = self._embeddings(predictions)
-        return self._add(embeddings, labels, data, build, verbose)
+        return self._contents.add(embeddings, labels, data, build=build, verbose=verbose)
 
     def build_index(self, verbose: int = 1) -> None:
         """Makes all examples searchable that were added with `build=False`."""
-        with self._writing:
-            self._build(verbose)
+        self._contents.build(verbose)
 
     # Looking up.
 
     def single_lookup(self, prediction: Any, k: int = 5) -> list[Lookup]:
         """The `k` nearest neighbours of one example, nearest first.
 
-        Args:
-            prediction: Embedding `[1, D]` or `[D]`, or a model's outputs for one example.
-            k: Number of neighbours; the list is shorter where there are fewer.
+        The list is shorter where there are fewer.
         """
         return self._lookup(self._one_embedding(prediction), k)[0]
 
     def batch_lookup(self, predictions: Any, k: int = 5, verbose: int = 1) -> Lookups:
         """The `k` nearest neighbours of each example, nearest first.
-
-        Args:
-            predictions: Embeddings `[Q, D]`, or a model's outputs.
-            k: Number of neighbours, at least 1.
-            verbose: Of TensorFlow Similarity's signature; nothing is shown.
 
         Returns:
             Columns `[Q, k]` that also read as a list of lists of `Lookup`. Rows are
@@ -208,11 +206,11 @@ class Indexer:
         """Judges the order of the neighbours.
 
         Args:
-            predictions: Embeddings `[Q, D]`, or a model's outputs.
-            target_labels: Integers `[Q]`.
+            predictions: The queries.
+            target_labels: Their classes, integers `[Q]`.
             retrieval_metrics: Metrics, which bring their own `k`. Under a similarity
                 their `distance_threshold` is a cost, the similarity's negative.
-            verbose: Of TensorFlow Similarity's signature; nothing is shown.
+            verbose: Shows nothing.
 
         Returns:
             Name of the metric -> its value.
@@ -223,18 +221,11 @@ class Indexer:
                 neighbours than the index has rows.
         """
         self._check_not_empty()
-        for metric in retrieval_metrics:
-            if not isinstance(metric, RetrievalMetric):
-                raise ValueError(
-                    "`retrieval_metrics` must be `RetrievalMetric` objects. Received: "
-                    f"{metric!r}."
-                )
+        metrics = check_retrieval_metrics(retrieval_metrics)
         # One more, for the metrics that drop the nearest, the query itself.
-        k = 1 + max((metric.k for metric in retrieval_metrics), default=0)
+        k = 1 + max((metric.k for metric in metrics), default=0)
         labels, lookups = self._judged(predictions, target_labels, k)
-        return self.evaluator.evaluate_retrieval(
-            target_labels=labels, lookups=lookups, retrieval_metrics=retrieval_metrics
-        )
+        return self._judge.evaluate_retrieval(labels, lookups, metrics)
 
     def evaluate_classification(
         self,
@@ -249,8 +240,8 @@ class Indexer:
         """Judges the decisions that thresholds make of the neighbours.
 
         Args:
-            predictions: Embeddings `[Q, D]`, or a model's outputs.
-            target_labels: Integers `[Q]`.
+            predictions: The queries.
+            target_labels: Their classes, integers `[Q]`.
             distance_thresholds: Thresholds `[T]`, in the units of the distance.
             metrics: Names or metrics.
             matcher: Turns `k` neighbours into one label.
@@ -258,29 +249,17 @@ class Indexer:
             verbose: Handed to the evaluator.
 
         Returns:
-            `"distance"`: the thresholds, from the strictest to the laxest, and by the
-            name of each metric its values there.
+            `"distance"`: the thresholds `[T]` in float32, from the strictest to the
+            laxest, repeated ones too; and by the name of each metric its values there.
 
         Raises:
             IndexError: If the index is empty.
         """
         self._check_not_empty()
         labels, lookups = self._judged(predictions, target_labels, k)
-        thresholds = np.asarray(distance_thresholds, "float32")
-        results = self.evaluator.evaluate_classification(
-            query_labels=labels,
-            lookup_labels=lookups.labels,
-            lookup_distances=lookups.distances,
-            distance_thresholds=self.distance.to_cost(thresholds),
-            metrics=list(metrics),
-            matcher=matcher,
-            distance_rounding=_DISTANCE_ROUNDING,
-            verbose=verbose,
+        return self._judge.evaluate_classification(
+            labels, lookups, distance_thresholds, metrics, matcher, verbose
         )
-        return {
-            **results,
-            "distance": self.distance.to_cost(np.asarray(results["distance"])),
-        }
 
     def calibrate(
         self,
@@ -297,9 +276,8 @@ class Indexer:
         """Finds the distances up to which a neighbour is a match, and keeps them.
 
         Args:
-            predictions: Embeddings `[Q, D]`, or a model's outputs; not of examples that
-                are in the index.
-            target_labels: Integers `[Q]`.
+            predictions: The queries; not examples that are in the index.
+            target_labels: Their classes, integers `[Q]`.
             thresholds_targets: Name of a cutpoint -> the value that the calibration
                 metric must reach there; left out of the results where it can't.
             calibration_metric: Name or metric; the cutpoint `optimal` is where it is
@@ -315,24 +293,20 @@ class Indexer:
         """
         if not self.search.size():
             raise ValueError("lookups must not be empty. Is there no data in the index?")
-        metric = make_classification_metric(calibration_metric)
         labels, lookups = self._judged(predictions, target_labels, k)
-        results = self.evaluator.calibrate(
-            target_labels=labels,
-            lookups=lookups,
-            thresholds_targets=dict(thresholds_targets or {}),
-            calibration_metric=metric,
-            matcher=matcher,
-            extra_metrics=list(extra_metrics),
-            distance_rounding=_DISTANCE_ROUNDING,
-            verbose=verbose,
+        calibration = self._judge.calibrate(
+            labels,
+            lookups,
+            thresholds_targets or {},
+            calibration_metric,
+            matcher,
+            extra_metrics,
+            verbose,
         )
-        if self.distance.is_similarity:
-            results = negated(results)
-        self._calibration = Calibration(metric, results)
+        self._calibration = calibration
         if verbose:
-            print(self._calibration.table(rounding))
-        return results
+            print(calibration.table(rounding))
+        return calibration.results
 
     def match(
         self,
@@ -348,11 +322,11 @@ class Indexer:
         the cutpoint matches.
 
         Args:
-            predictions: Embeddings `[Q, D]`, or a model's outputs.
+            predictions: The queries.
             no_match_label: Stands for none.
             k: Number of neighbours, as in `calibrate`.
             matcher: Turns `k` neighbours into one label, as in `calibrate`.
-            verbose: Of TensorFlow Similarity's signature; nothing is shown.
+            verbose: Shows nothing.
 
         Returns:
             Name of the cutpoint -> one label an example.
@@ -362,20 +336,31 @@ class Indexer:
             ValueError: If it was not calibrated.
         """
         self._check_not_empty()
-        self._check_calibrated()
-        lookups = self._costs(self._lookup(self._embeddings(predictions), k))
-        rounded = round_distances(lookups.distances, _DISTANCE_ROUNDING)
-        labels, costs = make_classification_matcher(matcher).derive_match(
-            lookups.labels, rounded
-        )
-        labels, costs = labels[:, 0], costs[:, 0]
-        matches = {}
-        for name, cutpoint in self.cutpoints.items():
-            # In float32, as the distances: 0.3 is another number in float64.
-            bound = self.distance.to_cost(np.float32(cutpoint["distance"]))
-            is_match = (costs <= bound) & (labels != NO_LABEL)
-            matches[name] = np.where(is_match, labels, no_match_label).tolist()
-        return matches
+        thresholds = self._check_calibrated().distances
+        lookups = self._lookup(self._embeddings(predictions), k)
+        return self._judge.match(lookups, thresholds, no_match_label, matcher)
+
+    def is_within(self, distances: Any, cutpoint: str = "optimal") -> Bools:
+        """Which distances lie within a cutpoint, as `match` decides it.
+
+        Args:
+            distances: Of any shape, e.g. those of a lookup `[Q, k]`. NaN lies within
+                nothing.
+            cutpoint: Name of the cutpoint.
+
+        Returns:
+            Bool, of the shape of `distances`.
+
+        Raises:
+            ValueError: If the index was not calibrated, or has no such cutpoint.
+        """
+        thresholds = self._check_calibrated().distances
+        if cutpoint not in thresholds:
+            raise ValueError(
+                f"`cutpoint` must be one of {', '.join(thresholds)}. Received: "
+                f"cutpoint={cutpoint!r}."
+            )
+        return self._judge.is_within(distances, thresholds[cutpoint])
 
     @property
     def is_calibrated(self) -> bool:
@@ -383,11 +368,13 @@ class Indexer:
 
     @property
     def cutpoints(self) -> Mapping[str, Mapping[str, Any]]:
-        return self._calibration.results.cutpoints if self._calibration else {}
+        calibration = self._calibration  # Read once: a reset may take it away.
+        return calibration.results.cutpoints if calibration else {}
 
     @property
     def calibration_thresholds(self) -> Mapping[str, Any]:
-        return self._calibration.results.thresholds if self._calibration else {}
+        calibration = self._calibration
+        return calibration.results.thresholds if calibration else {}
 
     def get_calibration_metric(self) -> ClassificationMetric:
         """The metric that `calibrate` used.
@@ -400,10 +387,12 @@ class Indexer:
     # Contents.
 
     def reset(self) -> None:
-        """Forgets everything: examples, statistics and calibration."""
-        with self._writing:
-            self.search.reset()
-            self.kv_store.reset()
+        """Forgets everything: examples, statistics and calibration.
+
+        Waits for the lookups that run, so that each sees one version of the index.
+        """
+        with self._changing:
+            self._contents.reset()
             self._statistics = LookupStatistics(self.stat_buffer_size)
             self._calibration = None
 
@@ -421,30 +410,11 @@ class Indexer:
 
     def print_stats(self) -> None:
         """Prints `stats()`."""
-        stats = self.stats()
-        print("[Info]")
-        print(f"size: {stats['size']:,}")
-        print(f"lookups: {stats['num_lookups']:,}")
-        print("[Seconds a lookup]")
-        for name, seconds in stats["query_performance"].items():
-            print(f"{name}: {seconds:.6f}")
+        print(stats_text(self.stats()))
 
     def summary(self) -> str:
         """What the index is and what it holds, as text."""
-        waiting = self.size() - self.search.size()
-        size = f"{self.size():,}" + (f" ({waiting:,} not built yet)" if waiting else "")
-        lines = {
-            "examples": size,
-            "embedding size": str(self.embedding_size),
-            "distance": str(self.distance),
-            "search": type(self.search).__name__,
-            "store": type(self.kv_store).__name__,
-            "calibrated": "no",
-        }
-        if self._calibration:
-            lines["calibrated"] = f"by {self._calibration.metric}"
-        text = "\n".join(f"{name + ':':<16}{value}" for name, value in lines.items())
-        return f"{text}\n{self._calibration.table(4)}" if self._calibration else text
+        return summary_text(self, self._calibration)
 
     def to_data_frame(self, num_items: int = 0) -> pd.DataFrame:
         """The first examples: columns `embeddings`, `data`, `labels`; 0 means all."""
@@ -477,18 +447,13 @@ class Indexer:
                 f"`path` holds a saved index. Received: path={os.fspath(path)!r}, "
                 "overwrite=False."
             )
-        with self._writing:
-            config = {
-                **arguments_as_config(self),
-                "size": self.size(),
-                "searchable": self.search.size(),
-                "calibration": None,  # `_write` fills it in.
-            }
+        with self._changing:
+            config = arguments_as_config(self)
             save_folder(
                 path,
                 kind="index",
                 config=config,
-                write=lambda folder: self._write(folder, config, compression),
+                write=lambda folder: config.update(self._write(folder, compression)),
             )
 
     @staticmethod
@@ -505,27 +470,21 @@ class Indexer:
         """
         with open_folder(path, kind="index") as (config, folder):
             index = Indexer(**arguments_of(config))
-            index.kv_store.read(folder / "store")
-            index.search.read(folder / "search")
+            sizes = {name: config[name] for name in ("size", "searchable")}
+            index._contents.read(folder, sizes)
             if config["calibration"]:
                 index._calibration = Calibration.read(folder, config["calibration"])
-            sizes = index.size(), index.search.size()
-            if sizes != (config["size"], config["searchable"]):
-                raise ValueError(
-                    f"`path` must hold {config['size']} examples, {config['searchable']} "
-                    f"of them searchable. Received: {sizes}, path={os.fspath(path)!r}."
-                )
         if verbose:
             print(f"Loaded an index of {index.size():,} examples.")
         return index
 
-    def _write(self, folder: Path, config: dict[str, Any], compression: bool) -> None:
-        for part in ("store", "search"):
-            (folder / part).mkdir()
-        self.kv_store.write(folder / "store", compression)
-        self.search.write(folder / "search")
-        if self._calibration:
-            config["calibration"] = self._calibration.write(folder)
+    def _write(self, folder: Path, compression: bool) -> dict[str, Any]:
+        """Puts everything into files; returns what is to be kept beside them."""
+        calibration = self._calibration
+        return {
+            **self._contents.write(folder, compression),
+            "calibration": calibration.write(folder) if calibration else None,
+        }
 
     # What the methods above share.
 
@@ -539,49 +498,24 @@ class Indexer:
             prediction, embedding_output=self.embedding_output, dim=self.embedding_size
         )
 
-    def _add(
-        self, embeddings: Floats, labels: Any, data: Any, build: bool, verbose: int
-    ) -> list[int]:
-        with self._writing:
-            self.search.check(embeddings)
-            ids = self.kv_store.batch_add(embeddings, labels, data)
-            if build:
-                self._build(verbose, embeddings)
-            return ids
-
-    def _build(self, verbose: int, newest: Floats | None = None) -> None:
-        """Hands the search the rows that it lacks, always the store's last.
-
-        `newest` spares fetching them, where they are all that it lacks.
-        """
-        ids = np.arange(self.search.size(), self.kv_store.size())
-        if newest is None or len(newest) != len(ids):
-            newest, _ = self.kv_store.records(ids)
-        if len(ids):
-            self.search.batch_add(newest, ids, verbose=verbose)
-
     def _lookup(self, embeddings: Floats, k: int) -> Lookups:
         start = time.perf_counter()
-        ids, found = self.search.batch_lookup(embeddings, k)
-        labels = np.full(ids.shape, NO_LABEL, "int64")
-        is_found = ids != NO_ID
-        labels[is_found] = self.kv_store.labels(ids[is_found])
-        lookups = Lookups(ids, found, labels, self.kv_store.reader())
+        lookups = self._contents.lookup(embeddings, k)
         self._statistics.add(len(embeddings), time.perf_counter() - start)
         return lookups
 
     def _judged(
         self, predictions: Any, target_labels: Any, k: int
     ) -> tuple[Any, Lookups]:
-        """Labels, and lookups with costs, no wider than the index has rows."""
+        """Labels, and lookups no wider than the index has rows."""
         embeddings = self._embeddings(predictions)
         labels = check_labels(target_labels, name="target_labels", rows=len(embeddings))
         k = min(check_positive("k", k), self.search.size())
-        return labels, self._costs(self._lookup(embeddings, k))
+        return labels, self._lookup(embeddings, k)
 
-    def _costs(self, lookups: Lookups) -> Lookups:
-        """Lookups whose distances are costs, as evaluators and matchers want them."""
-        return replace(lookups, distances=self.distance.to_cost(lookups.distances))
+    @property
+    def _judge(self) -> Judge:
+        return Judge(self.distance, self.evaluator)
 
     def _check_not_empty(self) -> None:
         if not self.search.size():
@@ -592,15 +526,3 @@ class Indexer:
         if self._calibration is None:
             raise ValueError("The index must be calibrated: call `calibrate()` first.")
         return self._calibration
-
-    def _check_parts(self) -> None:
-        if self.kv_store.dim not in (None, self.embedding_size):
-            raise ValueError(
-                f"`kv_store` must hold embeddings of size {self.embedding_size}. "
-                f"Received: {self.kv_store.dim}."
-            )
-        if self.search.size() > self.kv_store.size():
-            raise ValueError(
-                "`search` must not hold rows that `kv_store` lacks. Received: "
-                f"{self.search.size()} rows, {self.kv_store.size()} in the store."
-            )

@@ -33,15 +33,19 @@ def search_of(engine: Any, distance: Distance, dim: int) -> Search:
     return engine
 
 
+def check_evaluator(evaluator: Any) -> None:
+    """Raises a `ValueError` unless `evaluator_of` can make an evaluator of it."""
+    is_name = isinstance(evaluator, str) and evaluator.lower() == "memory"
+    if not is_name and not isinstance(evaluator, Evaluator):
+        raise ValueError(
+            f"`evaluator` must be 'memory' or an `Evaluator`. Received: {evaluator!r}."
+        )
+
+
 def evaluator_of(evaluator: Any) -> Evaluator:
     """The evaluator that an object or the name `"memory"` means."""
-    if isinstance(evaluator, Evaluator):
-        return evaluator
-    if isinstance(evaluator, str) and evaluator.lower() == "memory":
-        return evaluators.get("memory")
-    raise ValueError(
-        f"`evaluator` must be 'memory' or an `Evaluator`. Received: {evaluator!r}."
-    )
+    check_evaluator(evaluator)
+    return evaluators.get(evaluator)
 
 
 def check_embedding_output(output: Any) -> int | str | None:

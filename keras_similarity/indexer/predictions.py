@@ -17,7 +17,8 @@ def select_embeddings(
     Args:
         predictions: An array `[N, dim]`, or a list, tuple or dict of outputs.
         embedding_output: Which output it is: its number, or its key in a dict. `None`
-            takes the first. For a single array, 0 and `None` mean the array itself.
+            takes the first, of a dict the one whose key is first in the alphabet, as
+            in a model. For a single array, 0 and `None` mean the array itself.
         dim: Embedding size.
 
     Raises:
@@ -28,7 +29,7 @@ def select_embeddings(
         if embedding_output not in (None, 0):
             raise _no_such_output(embedding_output, "a single array")
         return check_embeddings(predictions, name="predictions", dim=dim)
-    chosen = next(iter(heads), None) if embedding_output is None else embedding_output
+    chosen = min(heads, default=None) if embedding_output is None else embedding_output
     if chosen not in heads:
         raise _no_such_output(embedding_output, f"outputs {list(heads)}")
     return check_embeddings(heads[chosen], name=f"predictions[{chosen!r}]", dim=dim)

@@ -32,12 +32,13 @@ class Forward:
     """Compiled inference of one output of a model, batch by batch.
 
     Args:
-        model: A built Keras model.
+        model: A Keras model; one that is not built is built by the first batch.
         output: Which output: an index, a key, or `None` for the only or the first one;
             see `select_output`.
     """
 
     def __init__(self, model: Any, output: int | str | None = None) -> None:
+        self._model = model
         select = functools.partial(select_output, chosen=output)
         self._run = _COMPILERS[framework()](model, select)
 
@@ -49,6 +50,9 @@ class Forward:
                 `tf.data.Dataset`, `DataLoader`, ...), of `x` or of `(x, y, ...)`.
             batch_size: Rows at once; by default as many as fit well, 32 to 256.
             verbose: Show progress?
+
+        Raises:
+            ValueError: If there is no row, or not as many in each array.
         """
         batches, rows = _batches(x, batch_size)
         found = []
@@ -61,7 +65,9 @@ class Forward:
         return found[0] if len(found) == 1 else np.concatenate(found)
 
     def _embed_batch(self, batch: Any) -> Floats:
-        rows = _row_count(batch)
+        rows = row_count(batch)
+        if not self._model.built:
+            self._model(keras.tree.map_structure(lambda array: array[:1], batch))
         if framework() == "jax" and rows <= _BUCKETS[-1]:
             bucket = next(size for size in _BUCKETS if size >= rows)
             if bucket > rows:
@@ -137,7 +143,7 @@ def _batches(x: Any, batch_size: int | None) -> tuple[Iterator[Any], int | None]
         return (_inputs_of(x[step]) for step in range(len(x))), None
     if not isinstance(x, (list, tuple, dict)) and not hasattr(x, "shape"):
         return (_inputs_of(batch) for batch in x), None
-    rows = _row_count(x)
+    rows = row_count(x)
     size = batch_size or _default_batch_size(x, rows)
     batches = (
         keras.tree.map_structure(lambda a, s=start: _on_host(a[s : s + size]), x)
@@ -159,7 +165,12 @@ def _on_host(array: Any) -> Any:
     return array.astype("float32") if array.dtype == np.float64 else array
 
 
-def _row_count(x: Any) -> int:
+def row_count(x: Any) -> int:
+    """Rows of an array, or of each array of a structure.
+
+    Raises:
+        ValueError: If they differ.
+    """
     counts = {len(array) for array in keras.tree.flatten(x)}
     if len(counts) != 1:
         raise ValueError(

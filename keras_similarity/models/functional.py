@@ -27,19 +27,22 @@ class TwoWayModel(keras.Model):
     """
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        if issubclass(cls, Functional):
-            return object.__new__(cls)
-        if _is_functional_call(args, kwargs):
+        if not issubclass(cls, Functional) and _is_functional_call(args, kwargs):
             return leaf_of(cls)(*args, **kwargs)
-        return super().__new__(cls, *args, **kwargs)
+        return super().__new__(cls)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        if not isinstance(self, Functional):
-            super().__init__(*args, **kwargs)
-        elif "_is_constructed" not in self.__dict__:
-            # Python comes here again after `__new__` returned a finished leaf.
+        # Python comes here again after `__new__` returned a finished leaf.
+        if "_is_constructed" in self.__dict__:
+            return
+        if _is_functional_call(args, kwargs):
+            # Here first if a subclass makes its tensors in its own `__init__`.
+            self.__class__ = leaf_of(type(self))
+        if isinstance(self, Functional):
             Functional.__init__(self, *args, **kwargs)
-            self.__dict__["_is_constructed"] = True
+        else:
+            super().__init__(*args, **kwargs)
+        self.__dict__["_is_constructed"] = True
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -49,7 +52,9 @@ class TwoWayModel(keras.Model):
 
 
 def leaf_of(cls: type[Any]) -> type[Any]:
-    """The subclass of `cls` whose instances are functional, made once."""
+    """The subclass of `cls` whose instances are functional, made once; `cls` if it is."""
+    if issubclass(cls, Functional):
+        return cls
     if cls not in _LEAVES:
         leaf = type(f"Functional{cls.__name__}", (cls, Functional), {})
         leaf.__module__ = cls.__module__
@@ -59,5 +64,13 @@ def leaf_of(cls: type[Any]) -> type[Any]:
 
 
 def _is_functional_call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """Are these the arguments of `Model(inputs, outputs)`?"""
-    return len(args) >= 2 or ((bool(args) or "inputs" in kwargs) and "outputs" in kwargs)
+    """Are these the arguments of `Model(inputs, outputs)`? A subclass may have others."""
+    given = [
+        *args[:2],
+        *(kwargs[name] for name in ("inputs", "outputs") if name in kwargs),
+    ]
+    return len(given) == 2 and all(
+        isinstance(tensor, keras.KerasTensor)
+        for structure in given
+        for tensor in keras.tree.flatten(structure)
+    )

@@ -112,7 +112,8 @@ def distance_of(loss: Any) -> Any:
     """
     if loss is None:
         return "cosine"
-    first = loss[0] if isinstance(loss, (list, tuple)) and loss else loss
+    given = loss if isinstance(loss, (list, tuple)) else [loss]
+    first = next((each for each in given if each is not None), None)
     if not hasattr(first, "distance"):
         raise ValueError(
             "distance='auto' only works if the first loss is a metric loss. Received: "

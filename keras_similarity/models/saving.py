@@ -16,39 +16,86 @@ from keras_similarity.indexer import Indexer
 
 _INDEX = "index"
 _EXTRAS = "similarity.json"
+# What Keras writes when it saves into a folder.
+_FOLDER_CONTENT = {"assets", "config.json", "metadata.json", "model.weights.h5"}
 
 
-def replace_atomically(
-    path: str | os.PathLike[str], write: Callable[[str], None]
-) -> None:
+def check_target(path: str, *, overwrite: bool) -> None:
+    """Raises an error if a model must not be saved to `path`.
+
+    Raises:
+        FileExistsError: If something is there and `overwrite` is false, or what is there
+            is no saved model: a folder with other files, or a folder in place of a file.
+        ValueError: If it ends in `.h5`.
+    """
+    if path.endswith((".h5", ".hdf5")):
+        raise ValueError(
+            f"`filepath` must end in `.keras`. Received: {path!r}, a format that has no "
+            "place for an index."
+        )
+    if "://" in path:
+        if not path.endswith(".keras"):
+            raise ValueError(f"A URL must end in `.keras`. Received: {path!r}.")
+        return
+    if os.path.exists(path) and not overwrite:
+        raise FileExistsError(
+            f"{path!r} is there already. Save with `overwrite=True` to replace it."
+        )
+    is_wanted = os.path.isfile if path.endswith(".keras") else _is_saved_folder
+    if os.path.exists(path) and not is_wanted(path):
+        raise FileExistsError(
+            f"{path!r} is there and is no saved model: it would be lost. Choose another "
+            "name, one that ends in `.keras` for a file."
+        )
+
+
+def _is_saved_folder(path: str) -> bool:
+    return os.path.isdir(path) and set(os.listdir(path)) <= _FOLDER_CONTENT
+
+
+def replace_atomically(path: str, write: Callable[[str], None]) -> None:
     """Calls `write(temporary path)` and moves what it wrote to `path`, in one step.
 
     Whatever interrupts it, the old file stays. A folder is moved aside first, since no
     system call replaces one: a crash between the two moves leaves it beside its place,
     under a name that starts with a dot.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    if "://" in path:
+        _put(path, write)
+        return
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
-        written = folder / path.name
+        written = folder / target.name
         write(str(written))
         _sync(written)
-        if path.is_dir():
-            _swap(written, path, aside=folder / "replaced")
+        if target.is_dir():
+            _swap(written, target, aside=folder / "replaced")
         else:
-            os.replace(written, path)
-        _sync(path.parent, recursive=False)
+            os.replace(written, target)
+        _sync(target.parent, recursive=False)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _swap(written: Path, path: Path, aside: Path) -> None:
-    os.replace(path, aside)
+def _put(url: str, write: Callable[[str], None]) -> None:
+    import fsspec
+
+    with tempfile.TemporaryDirectory() as folder:
+        written = Path(folder, "model.keras")
+        write(str(written))
+        filesystem, place = fsspec.core.url_to_fs(url)
+        filesystem.makedirs(filesystem._parent(place), exist_ok=True)
+        filesystem.put_file(str(written), place)
+
+
+def _swap(written: Path, target: Path, aside: Path) -> None:
+    os.replace(target, aside)
     try:
-        os.replace(written, path)
+        os.replace(written, target)
     except BaseException:
-        os.replace(aside, path)
+        os.replace(aside, target)
         raise
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,14 +10,18 @@ from typing import Any
 import numpy as np
 
 from keras_similarity import distances
-from keras_similarity.arrays import check_labels, to_numpy
-from keras_similarity.backend import keras, ops
+from keras_similarity.arrays import check_labels
+from keras_similarity.backend import keras
+from keras_similarity.classification_metrics import make_classification_metric
 from keras_similarity.distances import Distance
 from keras_similarity.indexer import Indexer
-from keras_similarity.models.forward import Forward, select_output
-from keras_similarity.models.functional import Functional, TwoWayModel, leaf_of
+from keras_similarity.matchers import make_classification_matcher
+from keras_similarity.models.embedding_model import EmbeddingModel
+from keras_similarity.models.forward import row_count
+from keras_similarity.models.functional import Functional, leaf_of
 from keras_similarity.models.index_options import IndexOptions, distance_of
 from keras_similarity.models.saving import (
+    check_target,
     index_folder,
     read_assets,
     replace_atomically,
@@ -24,11 +29,13 @@ from keras_similarity.models.saving import (
 )
 from keras_similarity.preprocessing import Preprocessing
 from keras_similarity.registry import register_serializable
-from keras_similarity.types import CalibrationResults, Floats, Lookup, Lookups
+from keras_similarity.types import CalibrationResults, Floats, Ints, Lookup, Lookups
+
+logger = logging.getLogger(__name__)
 
 
 @register_serializable
-class SimilarityModel(TwoWayModel):
+class SimilarityModel(EmbeddingModel):
     """A Keras model that indexes embeddings, finds neighbours and decides on matches.
 
     Build it as any Keras model: `SimilarityModel(inputs, outputs)`, or as a subclass
@@ -51,22 +58,13 @@ class SimilarityModel(TwoWayModel):
         [7, 8]
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        is_second_call = "_index" in self.__dict__
-        super().__init__(*args, **kwargs)
-        if not is_second_call:
-            self._reset_parts()
-
-    def _reset_parts(self) -> None:
-        # Not through `__setattr__`: Keras would wrap and track what is no layer.
-        self.__dict__.update(
-            _index=None,
-            _options=None,
-            _forward=None,
-            _saves_index=True,
-            preprocessing=None,
-            class_names=None,
-        )
+    def _first_parts(self) -> dict[str, Any]:
+        return {
+            **super()._first_parts(),
+            "_index": None,
+            "_options": None,
+            "_saves_index": True,
+        }
 
     # Compiling.
 
@@ -89,7 +87,8 @@ class SimilarityModel(TwoWayModel):
     ) -> None:
         """Configures training, as `keras.Model.compile`, and the index.
 
-        An index that is there stays, if what describes it does not change.
+        An index that is there stays, with what is in it, if its distance, its parts and
+        the output do not change.
 
         Args:
             optimizer: As Keras'. So are `loss`, `metrics`, `loss_weights`,
@@ -129,8 +128,8 @@ class SimilarityModel(TwoWayModel):
             steps_per_execution=steps_per_execution,
             **kwargs,
         )
-        self.__dict__["_forward"] = None
-        if self._options is None or options.config() != self._options.config():
+        self.__dict__["_forward"] = None  # Layers may have changed.
+        if not self._keeps_index(options):
             self._set_index(options)
 
     def get_compile_config(self) -> dict[str, Any]:
@@ -187,17 +186,19 @@ class SimilarityModel(TwoWayModel):
         """Distance of the index; `None` before `compile` and `create_index`."""
         return None if self._options is None else distances.get(self._options.distance)
 
-    def embed(self, x: Any, batch_size: int | None = None, verbose: int = 0) -> Floats:
-        """Embeddings `[N, D]` of inputs, as a NumPy array.
+    @property
+    def indexer(self) -> Indexer:
+        """The index itself.
 
-        Args:
-            x: Inputs `[N, ...]`, or batches of them (a `PyDataset`, `DataLoader`, ...).
-            batch_size: Rows at once; by default as many as fit well.
-            verbose: Show progress?
+        Raises:
+            ValueError: If there is none yet.
         """
-        if self._forward is None:
-            self.__dict__["_forward"] = Forward(self, self._embedding_output)
-        return self._forward(x, batch_size, verbose)
+        if self._index is None:
+            raise ValueError(
+                "The model has no index yet: call `compile()` or `create_index()` first"
+                + (", and index an example." if self._options else ".")
+            )
+        return self._index
 
     def index(
         self,
@@ -216,8 +217,13 @@ class SimilarityModel(TwoWayModel):
             build: Make them searchable now?
             verbose: Show progress?
         """
-        index = self._index_for(embeddings := self.embed(x, verbose=verbose))
-        index.batch_add(embeddings, labels=y, data=data, build=build, verbose=verbose)
+        self._check_has_index()
+        if y is not None:
+            _check_length("y", y, x)
+        embeddings = self.embed(x, verbose=verbose)
+        self._index_of(embeddings).batch_add(
+            embeddings, labels=y, data=data, build=build, verbose=verbose
+        )
 
     def index_single(
         self,
@@ -246,8 +252,9 @@ class SimilarityModel(TwoWayModel):
             k: Neighbours of each.
             verbose: Show progress?
         """
-        index = self._index_for(embeddings := self.embed(x, verbose=verbose))
-        return index.batch_lookup(embeddings, k=k, verbose=verbose)
+        self._check_has_index()
+        embeddings = self.embed(x, verbose=verbose)
+        return self._index_of(embeddings).batch_lookup(embeddings, k=k, verbose=verbose)
 
     def single_lookup(self, x: Any, k: int = 5) -> list[Lookup]:
         """The `k` nearest neighbours of one example, given as to `index_single`."""
@@ -259,15 +266,15 @@ class SimilarityModel(TwoWayModel):
 
     def index_summary(self) -> None:
         """Prints what the index is and what it holds."""
-        print(self._existing_index().summary())
+        print(self.indexer.summary())
 
     def reset_index(self) -> None:
         """Empties the index; its calibration goes too."""
-        self._existing_index().reset()
+        self.indexer.reset()
 
     def to_data_frame(self, num_items: int = 0) -> Any:
         """The index as a pandas `DataFrame`, or its first `num_items` rows."""
-        return self._existing_index().to_data_frame(num_items)
+        return self.indexer.to_data_frame(num_items)
 
     # Decisions.
 
@@ -303,15 +310,19 @@ class SimilarityModel(TwoWayModel):
         Raises:
             ValueError: If the index is empty.
         """
-        index = self._index_for(embeddings := self.embed(x, verbose=verbose))
-        return index.calibrate(
+        self._check_has_index()
+        labels = _checked_labels(y, x)
+        matcher = make_classification_matcher(matcher)
+        metric = make_classification_metric(calibration_metric)
+        embeddings = self.embed(x, verbose=verbose)
+        return self._index_of(embeddings).calibrate(
             embeddings,
-            target_labels=check_labels(y, name="y", rows=len(embeddings)),
-            thresholds_targets=dict(thresholds_targets or {}),
+            target_labels=labels,
+            thresholds_targets=thresholds_targets,
             k=k,
-            calibration_metric=calibration_metric,
+            calibration_metric=metric,
             matcher=matcher,
-            extra_metrics=list(extra_metrics),
+            extra_metrics=extra_metrics,
             rounding=rounding,
             verbose=verbose,
         )
@@ -366,8 +377,9 @@ class SimilarityModel(TwoWayModel):
             IndexError: If the index is empty.
         """
         index = self._filled_index()
+        labels = _checked_labels(y, x)
         return index.evaluate_retrieval(
-            self.embed(x, verbose=verbose), y, retrieval_metrics, verbose=verbose
+            self.embed(x, verbose=verbose), labels, retrieval_metrics, verbose=verbose
         )
 
     def evaluate_classification(
@@ -398,21 +410,29 @@ class SimilarityModel(TwoWayModel):
             IndexError: If the index is empty.
         """
         index = self._calibrated_index()
-        embeddings = self.embed(x, verbose=verbose)
-        metrics = [*extra_metrics, index.get_calibration_metric()]
-        results = {}
-        for name, cutpoint in index.cutpoints.items():
-            found = index.evaluate_classification(
-                embeddings,
-                target_labels=y,
-                distance_thresholds=[cutpoint["distance"]],
-                metrics=metrics,
-                matcher=matcher,
-                k=k,
-                verbose=0,
+        thresholds = [cutpoint["distance"] for cutpoint in index.cutpoints.values()]
+        found = index.evaluate_classification(
+            self.embed(x, verbose=verbose),
+            target_labels=_checked_labels(y, x),
+            distance_thresholds=thresholds,
+            metrics=[*extra_metrics, index.get_calibration_metric()],
+            matcher=matcher,
+            k=k,
+            verbose=0,
+        )
+        # The columns go from the strictest threshold to the laxest.
+        order = np.argsort(index.distance.to_cost(np.asarray(thresholds)), kind="stable")
+        columns = np.argsort(order).tolist()
+        return {
+            name: {
+                **{metric: values[[column]] for metric, values in found.items()},
+                "distance": cutpoint["distance"],
+                "name": name,
+            }
+            for (name, cutpoint), column in zip(
+                index.cutpoints.items(), columns, strict=True
             )
-            results[name] = {**found, "distance": cutpoint["distance"], "name": name}
-        return results
+        }
 
     # Saving.
 
@@ -430,8 +450,9 @@ class SimilarityModel(TwoWayModel):
         Whatever interrupts it, the file that was there stays as it was.
 
         Args:
-            filepath: Name that ends in `.keras`; another name makes a folder with the
-                same content. `keras.saving.load_model` reads both.
+            filepath: Name that ends in `.keras`, or an fsspec URL that does; another
+                name makes a folder with the same content. `keras.saving.load_model`
+                reads files and folders.
             save_index: Does the index go along?
             compression: Not used: kept for TensorFlow Similarity's programs.
             overwrite: May a file that is there be replaced?
@@ -439,15 +460,14 @@ class SimilarityModel(TwoWayModel):
             **kwargs: As Keras'.
 
         Raises:
-            FileExistsError: If the file is there and `overwrite` is false.
+            FileExistsError: If the file is there and `overwrite` is false, or what is
+                there is no saved model, such as a folder with other files.
+            ValueError: If the name ends in `.h5`: that format has no place for an index.
         """
         path = os.fspath(filepath)
-        if not overwrite and os.path.exists(path):
-            raise FileExistsError(
-                f"{path!r} is there already. Save with `overwrite=True` to replace it."
-            )
-        if zipped is None and not path.endswith((".keras", ".h5", ".hdf5")):
-            zipped = False
+        check_target(path, overwrite=overwrite)
+        if zipped is None:
+            zipped = path.endswith(".keras")
         save = super().save
         self.__dict__["_saves_index"] = save_index
         try:
@@ -463,9 +483,7 @@ class SimilarityModel(TwoWayModel):
         Raises:
             FileExistsError: If there is one and `overwrite` is false.
         """
-        self._existing_index().save(
-            filepath, compression=compression, overwrite=overwrite
-        )
+        self.indexer.save(filepath, compression=compression, overwrite=overwrite)
 
     def load_index(self, filepath: Any) -> None:
         """Puts a saved index in place of the model's.
@@ -478,7 +496,7 @@ class SimilarityModel(TwoWayModel):
         """
         with index_folder(filepath) as folder:
             index = Indexer.load(folder, verbose=0)
-        size = self._embedding_size(self._embedding_output)
+        size = self.embedding_size
         if size is not None and index.embedding_size != size:
             raise ValueError(
                 f"`filepath` must be an index of the model's embedding size, {size}. "
@@ -508,37 +526,47 @@ class SimilarityModel(TwoWayModel):
 
     # Parts.
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name in ("preprocessing", "class_names"):  # Keras would wrap the list.
-            self.__dict__[name] = value
-        else:
-            super().__setattr__(name, value)
-
     def _set_index(self, options: IndexOptions) -> None:
-        size = self._embedding_size(options.embedding_output)
+        self._choose_output(options.embedding_output)
+        size = self.embedding_size
         index = None if size is None else options.make_index(size)
-        self.__dict__.update(_options=options, _index=index, _forward=None)
+        self.__dict__.update(_options=options, _index=index)
+
+    def _keeps_index(self, options: IndexOptions) -> bool:
+        """Do the options describe the index that is there?"""
+        index, output = self._index, options.embedding_output
+        if index is None or output != self._embedding_output:
+            return False
+        fresh = options.make_index(index.embedding_size)
+        if IndexOptions.of(fresh, output) != IndexOptions.of(index, output):
+            if index.size():
+                logger.warning("Another index: %d examples are dropped.", index.size())
+            return False
+        index.evaluator = fresh.evaluator
+        self.__dict__["_options"] = options
+        return True
 
     def _adopt(self, index: Indexer, embedding_output: int | str | None) -> None:
+        self._choose_output(embedding_output)
         options = IndexOptions.of(index, embedding_output)
-        self.__dict__.update(_options=options, _index=index, _forward=None)
+        self.__dict__.update(_options=options, _index=index)
 
-    @property
-    def _embedding_output(self) -> int | str | None:
-        return None if self._options is None else self._options.embedding_output
+    def _check_has_index(self) -> None:
+        """Is there an index, or will there be one with the first embedding?"""
+        if self._options is None:
+            _ = self.indexer
 
-    def _existing_index(self) -> Indexer:
-        if self._index is None:
-            raise ValueError(
-                "The model has no index yet: call `compile()` or `create_index()` first"
-                + (", and index an example." if self._options else ".")
-            )
-        return self._index
+    def _index_of(self, embeddings: Floats) -> Indexer:
+        """The index, made now if the model did not know its embedding size before."""
+        if self._index is None and self._options is not None:
+            size = int(embeddings.shape[-1])
+            self.__dict__["_index"] = self._options.make_index(size)
+        return self.indexer
 
     def _filled_index(self) -> Indexer:
         if self.index_size() == 0:
             raise IndexError("The index is empty. Add examples first, with `index()`.")
-        return self._existing_index()
+        return self.indexer
 
     def _calibrated_index(self) -> Indexer:
         index = self._filled_index()
@@ -546,48 +574,25 @@ class SimilarityModel(TwoWayModel):
             raise ValueError("The model is not calibrated. Call `calibrate()` first.")
         return index
 
-    def _index_for(self, embeddings: Floats) -> Indexer:
-        """The index, made now if the model did not know its embedding size before."""
-        if self._index is None and self._options is not None:
-            size = int(embeddings.shape[-1])
-            self.__dict__["_index"] = self._options.make_index(size)
-        return self._existing_index()
 
-    def _embedding_size(self, output: int | str | None = None) -> int | None:
-        """Width of the embedding, or `None` while a subclassed model is not built."""
-        if not isinstance(self, Functional):
-            return None
-        return select_output(self.output, output).shape[-1]
+def _known_rows(x: Any) -> int | None:
+    """Rows of arrays; `None` for a data set, which only embedding it counts."""
+    arrays = keras.tree.flatten(x)
+    is_counted = all(hasattr(array, "shape") and len(array.shape) for array in arrays)
+    return row_count(x) if arrays and is_counted else None
 
-    def _as_batch(self, x: Any) -> Any:
-        """One example with a batch axis of 1, whether or not it came with one."""
-        x = (
-            keras.tree.map_structure(_as_array, x)
-            if isinstance(x, dict)
-            else _as_array(x)
-        )
-        ranks = self._input_ranks()
-        arrays = keras.tree.flatten(x)
-        if ranks is None or all(
-            array.ndim + 1 == rank for array, rank in zip(arrays, ranks, strict=True)
-        ):
-            return keras.tree.map_structure(lambda array: array[None], x)
-        if all(len(array) == 1 for array in arrays):
-            return x
+
+def _check_length(name: str, column: Any, x: Any) -> None:
+    rows = _known_rows(x)
+    if rows is not None and len(column) != rows:
         raise ValueError(
-            "`x` must be one example, with or without a batch axis of 1. Received: "
-            f"shapes {[array.shape for array in arrays]}. `lookup` and `index` take many."
+            f"`{name}` must hold one entry a row of `x`, {rows} of them. Received: "
+            f"{len(column)}."
         )
 
-    def _input_ranks(self) -> list[int] | None:
-        if isinstance(self, Functional):
-            return [len(tensor.shape) for tensor in keras.tree.flatten(self.inputs)]
-        shape = (self.get_build_config() or {}).get("input_shape")
-        return [len(shape)] if isinstance(shape, (list, tuple)) else None
 
-
-def _as_array(x: Any) -> Any:
-    return x if ops.is_tensor(x) else to_numpy(x)
+def _checked_labels(y: Any, x: Any) -> Ints:
+    return check_labels(y, name="y", rows=_known_rows(x))
 
 
 # By its name, so that Keras finds the class of a saved functional model here.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -12,7 +14,7 @@ from keras_similarity.registry import Registry
 from keras_similarity.types import Bools, Floats, Ints
 
 
-class RetrievalMetric:
+class RetrievalMetric(ABC):
     """One number for the neighbours of many queries.
 
     A subclass says what one query is worth, in `per_query`. Smaller distances are
@@ -101,6 +103,7 @@ class RetrievalMetric:
         values = self.per_query(labels, is_hit[:, self.drop_closest_lookup :])
         return _average(values, labels, self.average)
 
+    @abstractmethod
     def per_query(self, query_labels: Ints, match_mask: Bools) -> Floats:
         """Value `[Q]` of each query; this is what a subclass writes.
 
@@ -110,9 +113,6 @@ class RetrievalMetric:
                 label, and is it within the threshold? Without the neighbour that is to
                 be dropped.
         """
-        raise NotImplementedError(
-            f"`{type(self).__name__}` must define `per_query` (or `compute`)."
-        )
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, as plain data."""
@@ -161,6 +161,34 @@ class RetrievalMetric:
 
 registry = Registry("retrieval metric", RetrievalMetric)
 register = registry.register
+
+
+def check_retrieval_metrics(metrics: Any) -> list[RetrievalMetric]:
+    """The metrics as a list, if they are metrics that results can tell apart.
+
+    Raises:
+        ValueError: If `metrics` is not a list of metrics, or two different ones have one
+            name.
+    """
+    if isinstance(metrics, (str, RetrievalMetric)) or not isinstance(metrics, Iterable):
+        raise ValueError(
+            "`retrieval_metrics` must be a list of metrics, e.g. [RecallAtK(k=1)]. "
+            f"Received: {metrics!r}."
+        )
+    configs: dict[str, dict[str, Any]] = {}
+    for metric in (checked := list(metrics)):
+        if not isinstance(metric, RetrievalMetric):
+            raise ValueError(
+                "`retrieval_metrics` must hold objects of `retrieval_metrics`, e.g. "
+                f"[RecallAtK(k=1)]. Received: {metric!r}."
+            )
+        config = metric.get_config()
+        if configs.setdefault(metric.name, config) != config:
+            raise ValueError(
+                f"`retrieval_metrics` holds two different metrics named {metric.name!r}, "
+                "so that one would hide the other. Give one another `name`."
+            )
+    return checked
 
 
 def check_k(k: int, match_mask: Bools) -> None:

@@ -59,15 +59,15 @@ def nearest(
     k = min(k, len(keys))
     rows = np.zeros((len(queries), k), "int64")
     distances = np.zeros((len(queries), k), "float32")
+    queries = prepared(distance, queries)
     unsettled = np.arange(len(queries)) if k else np.arange(0)
     count = k + _SPARE
     while len(unsettled):
         count = min(count, len(keys))
         still_unsettled = []
         for part in _parts(unsettled, width=count):
-            chosen = queries[part]
-            found, bounds = candidates(distance, prepared(distance, chosen), keys, count)
-            rows[part], distances[part] = rank(distance, chosen, keys, found, k)
+            found, bounds = candidates(distance, queries[part], keys, count)
+            rows[part], distances[part] = rank(distance, queries[part], keys, found, k)
             farthest = distance.to_cost(distances[part, -1])
             still_unsettled.append(part[farthest >= bounds])
         unsettled = np.concatenate(still_unsettled)
@@ -81,12 +81,13 @@ def rank(
     """The `k` nearest among the candidates of each query, by the distance itself.
 
     Args:
+        queries: Float32 `[Q, D]`, as `prepared` makes them; so are the keys.
         rows: Row numbers of the candidate keys `[Q, C]`; -1 where there is none.
 
     Returns:
         As `nearest`; row number -1 where a query has fewer than `k` candidates.
     """
-    pair_distances = _pair_distances(distance, prepared(distance, queries), keys, rows)
+    pair_distances = _pair_distances(distance, queries, keys, rows)
     costs = np.where(rows < 0, np.inf, distance.to_cost(pair_distances))
     order = np.lexsort((rows, costs))[:, :k]
     found = np.take_along_axis(rows, order, 1)
@@ -110,7 +111,8 @@ def _pair_distances(
 
 def _parts(numbers: Ints, *, width: int) -> list[Ints]:
     """The numbers in parts, for each of which `[part, width]` stays within 64 MiB."""
-    return np.array_split(numbers, -(-len(numbers) * width // (16 * _BLOCK)))
+    parts = -(-len(numbers) * width // (16 * _BLOCK))
+    return np.array_split(numbers, min(parts, len(numbers)))
 
 
 def _inner_product(query: Floats, key: Floats) -> Floats:

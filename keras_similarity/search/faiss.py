@@ -17,7 +17,8 @@ from keras_similarity.distances import (
 )
 from keras_similarity.growing import GrowingArray
 from keras_similarity.search.base import Search, check_positive, register
-from keras_similarity.search.exact import FAISS_METRICS, nearest, prepared, rank
+from keras_similarity.search.candidates import FAISS_METRICS
+from keras_similarity.search.exact import nearest, prepared, rank
 from keras_similarity.search.linear import read_vectors
 from keras_similarity.search.lock import ReadersWriterLock
 from keras_similarity.types import Floats, Ints
@@ -138,9 +139,9 @@ class FaissSearch(Search):
     def _find(self, queries: Floats, k: int) -> tuple[Ints, Floats]:
         if self._ivfpq is None:
             return nearest(self.distance, queries, self._vectors.rows, k)
-        prepared_queries = prepared(self.distance, queries)
+        queries = prepared(self.distance, queries)
         with self._lock.reading():
-            _, rows = self._ivfpq.search(prepared_queries, _CANDIDATES * k)
+            _, rows = self._ivfpq.search(queries, _CANDIDATES * k)
         # After the search: the vectors then hold every row that it found.
         return rank(self.distance, queries, self._vectors.rows, rows, k)
 
@@ -172,8 +173,7 @@ class FaissSearch(Search):
         logger.info(message)
         if self.verbose:
             print(message)
-        metric, _ = FAISS_METRICS[type(self.distance)]
-        metric = getattr(faiss, metric)
+        metric = getattr(faiss, FAISS_METRICS[type(self.distance)])
         is_product = metric == faiss.METRIC_INNER_PRODUCT
         coarse = (faiss.IndexFlatIP if is_product else faiss.IndexFlatL2)(self.dim)
         index = faiss.IndexIVFPQ(coarse, self.dim, self.nlist, self.m, self.nbits, metric)

@@ -116,3 +116,15 @@ def test_values_go_to_tensorboard(tmp_path):
     pytest.importorskip("tensorboard")
     evaluate(tb_logdir=str(tmp_path))
     assert list((tmp_path / "index").glob("events.out.tfevents*"))
+
+
+def test_models_of_several_inputs_are_judged():
+    inputs = {"a": keras.Input((4,), name="a"), "b": keras.Input((4,), name="b")}
+    model = SimilarityModel(inputs, keras.layers.Add()(list(inputs.values())))
+    model.compile()
+    queries, targets = {"a": QUERIES, "b": QUERIES}, {"a": TARGETS, "b": TARGETS}
+    callback = EvalCallback(queries, QUERY_LABELS, targets, TARGET_LABELS)
+    callback.set_model(model)
+    logs = {}
+    callback.on_epoch_end(0, logs)
+    assert logs["binary_accuracy"] == 0.75

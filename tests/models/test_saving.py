@@ -227,3 +227,87 @@ def test_nothing_is_pickled(trained, tmp_path):
     assert not list((tmp_path / "folder").rglob("*.pkl"))
     assert not list((tmp_path / "folder").rglob("*.pickle"))
     assert MetricEmbedding.__name__ in (tmp_path / "folder" / "config.json").read_text()
+
+
+def test_a_folder_with_other_files_is_not_replaced(tmp_path):
+    (tmp_path / "precious.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match="is no saved model"):
+        identity_model().save(tmp_path)
+    (tmp_path / "folder.keras").mkdir()
+    (tmp_path / "file").write_text("mine")
+    for name in ("folder.keras", "file"):
+        with pytest.raises(FileExistsError, match="is no saved model"):
+            identity_model().save(tmp_path / name)
+    assert sorted(os.listdir(tmp_path)) == ["file", "folder.keras", "precious.txt"]
+    assert (tmp_path / "precious.txt").read_text() == "mine"
+
+
+def test_a_crash_while_a_folder_is_exchanged_brings_the_old_one_back(
+    tmp_path, monkeypatch
+):
+    model = identity_model()
+    model.index(np.eye(2), [0, 1], verbose=0)
+    model.save(tmp_path / "folder")
+    replace, moves = os.replace, []
+
+    def fail_second(source, target):
+        moves.append(target)
+        if len(moves) == 2:
+            raise OSError("no space")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", fail_second)
+    with pytest.raises(OSError, match="no space"):
+        identity_model().save(tmp_path / "folder", save_index=False)
+    monkeypatch.undo()
+    assert os.listdir(tmp_path) == ["folder"]
+    assert keras.saving.load_model(tmp_path / "folder").index_size() == 2
+
+
+def test_h5_has_no_place_for_an_index(tmp_path):
+    with pytest.raises(ValueError, match=r"must end in `\.keras`"):
+        identity_model().save(tmp_path / "model.h5")
+
+
+def test_urls_go_through_fsspec(tmp_path):
+    import fsspec
+
+    model = identity_model()
+    model.index(np.eye(2), [0, 1], verbose=0)
+    model.save("memory://bucket/deep/model.keras")
+    with fsspec.open("memory://bucket/deep/model.keras") as remote:
+        (tmp_path / "model.keras").write_bytes(remote.read())
+    assert keras.saving.load_model(tmp_path / "model.keras").index_size() == 2
+    model.save_index("memory://bucket/index")
+    other = identity_model()
+    other.load_index("memory://bucket/index")
+    assert other.index_size() == 2
+
+
+def test_compiling_after_loading_keeps_the_index(trained, tmp_path):
+    trained.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    loaded.compile("sgd", loss=trained.loss)
+    assert loaded.index_size() == 300
+    assert loaded.indexer.is_calibrated
+    loaded.compile("sgd", loss=TripletLoss("l1"))
+    assert loaded.index_size() == 0
+
+
+def test_a_subclass_that_makes_its_tensors_comes_back(tmp_path):
+    @keras.saving.register_keras_serializable("tests")
+    class Small(SimilarityModel):
+        def __init__(self, units=2, **kwargs):
+            inputs = keras.Input((3,))
+            super().__init__(inputs, MetricEmbedding(units)(inputs), **kwargs)
+            self.units = units
+
+        def get_config(self):
+            return {"units": self.units, "name": self.name}
+
+    model = Small(4)
+    model.compile()
+    x = np.eye(3)
+    model.index(x, [0, 1, 2], verbose=0)
+    model.save(tmp_path / "model.keras")
+    assert_same_answers(model, keras.saving.load_model(tmp_path / "model.keras"), x)

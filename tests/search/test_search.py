@@ -124,8 +124,8 @@ def test_ties_come_in_the_order_of_adding(distance, rows):
 
 @pytest.mark.parametrize("blocks", [(256, 16384), (3, 7), (1, 1)])
 def test_blocks_change_nothing(blocks, monkeypatch):
-    monkeypatch.setattr("keras_similarity.search.exact._QUERY_BLOCK", blocks[0])
-    monkeypatch.setattr("keras_similarity.search.exact._KEY_BLOCK", blocks[1])
+    monkeypatch.setattr("keras_similarity.search.candidates._QUERY_BLOCK", blocks[0])
+    monkeypatch.setattr("keras_similarity.search.candidates._KEY_BLOCK", blocks[1])
     made = LinearSearch(ChebyshevDistance(), 8)
     # Rounded, so that there are ties within and across blocks.
     keys, queries = KEYS[:60].round(), QUERIES[:20].round()
