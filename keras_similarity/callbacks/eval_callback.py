@@ -14,7 +14,6 @@ from keras_similarity.arrays import check_labels
 from keras_similarity.backend import import_optional, keras
 from keras_similarity.distances import Distance
 from keras_similarity.indexer import Indexer
-from keras_similarity.models.forward import row_count
 from keras_similarity.types import Bools, Floats
 
 logger = logging.getLogger(__name__)
@@ -83,11 +82,11 @@ class EvalCallback(keras.callbacks.Callback):
         super().__init__()
         self.queries = queries
         self.query_labels = check_labels(
-            query_labels, name="query_labels", rows=row_count(queries)
+            query_labels, name="query_labels", rows=len(keras.tree.flatten(queries)[0])
         )
         self.targets = targets
         self.target_labels = check_labels(
-            target_labels, name="target_labels", rows=row_count(targets)
+            target_labels, name="target_labels", rows=len(keras.tree.flatten(targets)[0])
         )
         self.distance = distance
         self.metrics = list(metrics)

@@ -105,15 +105,15 @@ def _plain(module: ModuleType, part: Any) -> Any:
 
 
 def distance_of(loss: Any) -> Any:
-    """The distance that `distance="auto"` means: that of the first loss.
+    """The distance that `distance="auto"` means: that of the first loss, or cosine.
 
     Raises:
         ValueError: If the loss has none.
     """
-    if loss is None:
-        return "cosine"
     given = loss if isinstance(loss, (list, tuple)) else [loss]
     first = next((each for each in given if each is not None), None)
+    if first is None:
+        return "cosine"
     if not hasattr(first, "distance"):
         raise ValueError(
             "distance='auto' only works if the first loss is a metric loss. Received: "

@@ -63,14 +63,11 @@ def candidates(
         ValueError: If `distance` gives NaN.
     """
     if type(distance) not in FAISS_METRICS:
-        rows, worst = _by_formula(distance, queries, keys, count)
-        bounds = worst - _rounding(keys) * np.abs(worst)
-    elif count < len(keys):
-        rows, bounds = _by_faiss(distance, queries, keys, count)
+        return _by_formula(distance, queries, keys, count)
     if count < len(keys):
-        return rows, bounds
-    everything = np.broadcast_to(np.arange(count), (len(queries), count))
-    return everything, np.full(len(queries), np.inf)
+        return _by_faiss(distance, queries, keys, count)
+    rows = np.broadcast_to(np.arange(count), (len(queries), count))
+    return rows, np.full(len(queries), np.inf)
 
 
 def _by_faiss(
@@ -129,18 +126,20 @@ def _lengths(embeddings: Floats) -> Floats:
 def _by_formula(
     distance: Distance, queries: Floats, keys: Floats, count: int
 ) -> tuple[Ints, Floats]:
-    """Row numbers `[Q, C]`, and the cost `[Q]` of the worst of them."""
     blocks = [
         _block_by_formula(distance, queries[start : start + _QUERY_BLOCK], keys, count)
         for start in range(0, len(queries), _QUERY_BLOCK)
     ]
     rows, worst = (np.concatenate(columns) for columns in zip(*blocks, strict=True))
-    return rows, worst
+    if count == len(keys):
+        return rows, np.full(len(queries), np.inf)
+    return rows, worst - _rounding(keys) * np.abs(worst)
 
 
 def _block_by_formula(
     distance: Distance, queries: Floats, keys: Floats, count: int
 ) -> tuple[Ints, Floats]:
+    """Row numbers `[q, C]`, and the cost `[q]` of the worst of them."""
     rows = np.empty((len(queries), 0), "int64")
     costs = np.empty((len(queries), 0), "float32")
     for start in range(0, len(keys), _KEY_BLOCK):

@@ -23,8 +23,10 @@ from keras_similarity.types import Floats, Ints
 _SPARE = 16
 # How many times as many candidates a query gets that was not settled.
 _WIDENING = 8
-# Values of one block: 2**20 float32 are 4 MiB, for queries and keys each.
-_BLOCK = 2**20
+# Values of the rows compared at once: 1 MiB, which stays in the cache.
+_BLOCK = 2**18
+# Candidates held at once: some 100 MiB of row numbers, distances and their order.
+_CANDIDATES = 2**22
 
 
 def prepared(distance: Distance, embeddings: Floats) -> Floats:
@@ -110,8 +112,8 @@ def _pair_distances(
 
 
 def _parts(numbers: Ints, *, width: int) -> list[Ints]:
-    """The numbers in parts, for each of which `[part, width]` stays within 64 MiB."""
-    parts = -(-len(numbers) * width // (16 * _BLOCK))
+    """The numbers in parts, each of at most `_CANDIDATES / width` if that is possible."""
+    parts = -(-len(numbers) * width // _CANDIDATES)
     return np.array_split(numbers, min(parts, len(numbers)))
 
 

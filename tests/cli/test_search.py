@@ -82,16 +82,16 @@ class Model:
     """What `find_matches` asks a model for."""
 
     def __init__(self, distance, labels=(0, 1)):
-        self._index = Indexer(2, distance=distance)
-        self._index.batch_add([[1.0, 0.0], [0.0, 1.0]], labels=labels)
+        self.indexer = Indexer(2, distance=distance)
+        self.indexer.batch_add([[1.0, 0.0], [0.0, 1.0]], labels=labels)
 
 
 def test_what_lies_on_the_threshold_matches_as_in_calibrating():
     model = Model("cosine")
     # Matches up to the first query's distance are right, the second query's is wrong.
     queries = np.array([[1.0, 0.7], [1.0, 0.9]], "float32")
-    calibration = model._index.calibrate(queries, [0, 1], verbose=0)
-    distances = model._index.batch_lookup(queries, k=2).distances
+    calibration = model.indexer.calibrate(queries, [0, 1], verbose=0)
+    distances = model.indexer.batch_lookup(queries, k=2).distances
     assert calibration.cutpoints["optimal"]["distance"] == pytest.approx(distances[0, 0])
     assert find_matches(model, distances) == [[True, False], [False, False]]
 
@@ -99,8 +99,8 @@ def test_what_lies_on_the_threshold_matches_as_in_calibrating():
 def test_similarities_match_above_the_threshold():
     model = Model("inner_product")
     queries = np.array([[5.0, 0.0], [2.0, 0.0]], "float32")
-    model._index.calibrate(queries, [0, 1], verbose=0)
-    distances = model._index.batch_lookup(queries, k=2).distances
+    model.indexer.calibrate(queries, [0, 1], verbose=0)
+    distances = model.indexer.batch_lookup(queries, k=2).distances
     assert find_matches(model, distances) == [[True, False], [False, False]]
 
 

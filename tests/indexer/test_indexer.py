@@ -156,6 +156,7 @@ HEADS = {
     "the first": (None, [A, B], 0),
     "a dict": ("b", {"a": A, "b": B}, 1),
     "the first of a dict": (None, {"a": A, "b": B}, 0),
+    "the first in the alphabet": (None, {"b": B, "a": A}, 0),
     "rows as arrays": (0, list(B), 1),
 }
 
@@ -309,6 +310,37 @@ def test_every_example_is_within_the_cutpoint_that_it_made():
         assert index.match(query)["optimal"] == [1]
 
 
+@pytest.mark.parametrize(
+    ("distance", "offset"), [("cosine", 0), ("euclidean", 0), ("euclidean", 50)]
+)
+def test_an_example_matches_alone_as_among_others(distance, offset):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2000, 32)) + offset, np.arange(2000) % 3
+    index = Indexer(32, distance=distance)
+    index.batch_add(x, labels=y)
+    queries, labels = rng.normal(size=(100, 32)) + offset, np.arange(100) % 3
+    optimal = index.calibrate(queries, labels, verbose=0).cutpoints["optimal"]
+    together = index.match(queries)["optimal"]
+    assert [index.match([query])["optimal"][0] for query in queries] == together
+    lookups = index.batch_lookup(queries, k=1)
+    is_within = index.is_within(lookups.distances)[:, 0]
+    assert (np.array(together) != -1).tolist() == is_within.tolist()
+    on_cutpoint = np.abs(lookups.distances[:, 0] - optimal["distance"]).argmin()
+    assert lookups.distances[on_cutpoint, 0] == pytest.approx(optimal["distance"])
+    assert together[on_cutpoint] == lookups.labels[on_cutpoint, 0]
+
+
+def test_is_within_goes_by_the_named_cutpoint():
+    index = calibrated()
+    distances = np.array([[0.5, 2.0], [2.01, np.nan]])
+    assert index.is_within(distances).tolist() == [[True, True], [False, False]]
+    assert index.is_within(distances, "half").tolist() == [[True, False], [False] * 2]
+    with pytest.raises(ValueError, match="`cutpoint` must be one of optimal, half"):
+        index.is_within(distances, "third")
+    with pytest.raises(ValueError, match="must be calibrated"):
+        line().is_within(distances)
+
+
 def test_more_neighbours_than_rows_are_as_many_as_rows():
     results = [
         line().calibrate([[3.0]], [1], k=k, matcher="match_majority_vote", verbose=0)
@@ -387,8 +419,10 @@ def test_uncalibrated_or_wrongly_asked():
         line().match([[0.0]])
     with pytest.raises(ValueError, match="must be calibrated"):
         line().get_calibration_metric()
-    with pytest.raises(ValueError, match="must be `RetrievalMetric` objects"):
+    with pytest.raises(ValueError, match="`retrieval_metrics` must hold objects of"):
         line().evaluate_retrieval([[0.0]], [1], ["recall"])
+    with pytest.raises(ValueError, match="`retrieval_metrics` must be a list"):
+        line().evaluate_retrieval([[0.0]], [1], RecallAtK(k=1))
     with pytest.raises(ValueError, match="`target_labels` must hold one label a row"):
         line().calibrate([[0.0]], [1, 2])
     with pytest.raises(ValueError, match="Unknown classification metric"):
@@ -623,3 +657,65 @@ def test_lookups_run_while_rows_are_added():
     for reader in readers:
         reader.join()
     assert errors == []
+
+
+def test_reset_waits_for_lookups_that_run():
+    is_looking, may_go = threading.Event(), threading.Event()
+
+    class SlowStore(MemoryStore):
+        def labels(self, ids):
+            is_looking.set()
+            may_go.wait(10)
+            return super().labels(ids)
+
+    index = line(kv_store=SlowStore())
+    found = []
+    looking = threading.Thread(target=lambda: found.append(index.batch_lookup(PLACES)))
+    looking.start()
+    is_looking.wait(10)
+    resetting = threading.Thread(target=index.reset)
+    resetting.start()
+    resetting.join(0.1)
+    may_go.set()
+    looking.join()
+    resetting.join()
+    assert found[0].labels[:, 0].tolist() == LABELS
+    assert [row[0] for row in found[0].data] == DATA
+    assert index.size() == index.search.size() == 0
+
+
+@pytest.mark.parametrize("store", ["memory", MemoryStore()], ids=["name", "object"])
+def test_lookups_see_one_version_while_the_index_is_reset(store):
+    index = Indexer(1, "manhattan", kv_store=store)
+    is_done, errors = threading.Event(), []
+
+    def look():
+        try:
+            while not is_done.is_set():
+                lookups = index.batch_lookup(PLACES, k=5)
+                assert lookups.labels.tolist() == lookups.data or not lookups[0]
+                versions = {label // 10 for label in lookups.labels.ravel().tolist()}
+                assert len(versions) == 1
+        except BaseException as error:
+            errors.append(error)
+
+    readers = [threading.Thread(target=look) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    for version in range(0, 3000, 10):
+        rows = range(version, version + 5)
+        index.batch_add(PLACES, labels=rows, data=rows)
+        index.reset()
+    is_done.set()
+    for reader in readers:
+        reader.join()
+    assert errors == []
+
+
+def test_reset_empties_the_users_own_parts():
+    search, store = LinearSearch("cosine", 2), MemoryStore()
+    index = Indexer(2, search=search, kv_store=store)
+    index.add([1.0, 2.0])
+    index.reset()
+    assert index.search is search and index.kv_store is store
+    assert search.size() == store.size() == 0

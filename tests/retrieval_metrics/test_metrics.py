@@ -186,5 +186,5 @@ def test_a_users_metric_defines_what_a_query_is_worth():
             return match_mask[:, self.k - 1].astype(float)
 
     assert value(Last("last", "last@k", k=3)) == 2 / 4
-    with pytest.raises(NotImplementedError, match="per_query"):
-        value(RetrievalMetric("none", k=1))
+    with pytest.raises(TypeError, match="per_query"):
+        RetrievalMetric("none", k=1)

@@ -10,6 +10,7 @@ import pytest
 
 from keras_similarity import distances, search
 from keras_similarity.search import FaissSearch, LinearSearch
+from keras_similarity.search.candidates import candidates
 
 pytestmark = pytest.mark.keras_free
 
@@ -122,8 +123,85 @@ def test_ties_come_in_the_order_of_adding(distance, rows):
     assert (ids == np.arange(20, 40)).all()
 
 
-@pytest.mark.parametrize("blocks", [(256, 16384), (3, 7), (1, 1)])
+# How the vectors of a test lie: width, and what is added to them.
+PLACES = {"narrow": (8, 0.0), "wide": (100, 0.0), "far from 0": (64, 1000.0)}
+
+
+@pytest.mark.parametrize(("dim", "offset"), PLACES.values(), ids=PLACES)
+@pytest.mark.parametrize("distance", [*EVERYWHERE, "manhattan", "snr", "chebyshev"])
+def test_an_answer_does_not_depend_on_the_batch(distance, dim, offset):
+    rng = np.random.default_rng(1)
+    distance = ChebyshevDistance() if distance == "chebyshev" else distance
+    made = LinearSearch(distance, dim)
+    made.batch_add(rng.normal(size=(3000, dim)) + offset, np.arange(3000))
+    queries = rng.normal(size=(70, dim)) + offset
+    expected = made.batch_lookup(queries, k=7)
+    for size in (1, 31, 32, 33):
+        parts = [
+            made.batch_lookup(queries[start : start + size], k=7)
+            for start in range(0, 70, size)
+        ]
+        for column, together in zip(zip(*parts, strict=True), expected, strict=True):
+            np.testing.assert_array_equal(np.concatenate(column), together)
+
+
+@pytest.mark.parametrize("engine", ["linear", "flat", "ivfpq, untrained"])
+@pytest.mark.parametrize("distance", ["euclidean", "squared_euclidean"])
+@pytest.mark.parametrize("rows", [1, 200])
+def test_neighbours_far_from_zero_are_those_of_float64(engine, distance, rows):
+    rng = np.random.default_rng(2)
+    keys = (rng.normal(size=(2000, 8)) + 1000).astype("float32")
+    # A second heap, so that no one point is near to all.
+    keys[1000:] -= 2000
+    queries = (keys[:rows] + rng.normal(size=(rows, 8))).astype("float32")
+    made = MAKE[engine](distance)
+    made.batch_add(keys, np.arange(2000))
+    ids, found = made.batch_lookup(queries, k=5)
+    expected = np.stack(
+        [np.square(keys.astype("float64") - query).sum(axis=1) for query in queries]
+    )
+    expected = np.sqrt(expected) if distance == "euclidean" else expected
+    np.testing.assert_array_equal(ids, np.argsort(expected, axis=1)[:, :5])
+    np.testing.assert_allclose(found, np.take_along_axis(expected, ids, 1), rtol=1e-5)
+
+
+def test_a_long_vector_is_at_distance_zero_from_itself():
+    keys = KEYS / np.linalg.norm(KEYS, axis=1, keepdims=True) * 80
+    made = LinearSearch("euclidean", 8)
+    made.batch_add(keys, np.arange(500))
+    ids, found = made.batch_lookup(keys, k=1)
+    assert ids[:, 0].tolist() == list(range(500)) and (found == 0).all()
+
+
+@pytest.mark.parametrize("distance", [*EVERYWHERE, "manhattan", "snr"])
+@pytest.mark.parametrize("rows", [1, 40])
+def test_more_ties_than_candidates_come_in_the_order_of_adding(distance, rows):
+    made = LinearSearch(distance, 8)
+    # Of one direction and length each, in turns, so that blocks of columns mix them.
+    made.batch_add(np.tile(KEYS[:5], (301, 1)), np.arange(1505))
+    ids, found = made.batch_lookup(np.repeat(KEYS[1:2] * 1.1, rows, axis=0), k=4)
+    assert (ids == ids[:, :1] + np.arange(4) * 5).all() and (ids[:, 0] < 5).all()
+    assert (found == found[0, 0]).all()
+
+
+def test_vectors_far_from_zero_need_one_look(monkeypatch):
+    counts = []
+
+    def counted(distance, queries, keys, count):
+        counts.append(count)
+        return candidates(distance, queries, keys, count)
+
+    monkeypatch.setattr("keras_similarity.search.exact.candidates", counted)
+    made = LinearSearch("euclidean", 8)
+    made.batch_add(KEYS + 1000, np.arange(500))
+    made.batch_lookup(QUERIES + 1000, k=5)
+    assert len(counts) == 1
+
+
+@pytest.mark.parametrize("blocks", [(256, 16384, 2**22), (3, 7, 50), (1, 1, 1)])
 def test_blocks_change_nothing(blocks, monkeypatch):
+    monkeypatch.setattr("keras_similarity.search.exact._CANDIDATES", blocks[2])
+    monkeypatch.setattr("keras_similarity.search.exact._BLOCK", blocks[2])
     monkeypatch.setattr("keras_similarity.search.candidates._QUERY_BLOCK", blocks[0])
     monkeypatch.setattr("keras_similarity.search.candidates._KEY_BLOCK", blocks[1])
     made = LinearSearch(ChebyshevDistance(), 8)
