@@ -131,7 +131,7 @@ $(VENV)/.stamp-torch: | $(VENV)/.stamp-venv
 
 $(VENV)/.stamp-tensorflow: | $(VENV)/.stamp-venv
 	@echo "Installing $(TENSORFLOW) into $(VENV); this takes a while"
-	@$(VENV)/bin/python $(INSTALL) $(TENSORFLOW)
+	@$(VENV)/bin/python $(INSTALL) $(TENSORFLOW) "tensorboard>=2.18"
 	@touch $@
 
 # After torch, which it would otherwise install by itself, in a larger build.

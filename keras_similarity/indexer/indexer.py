@@ -47,9 +47,10 @@ class Indexer:
     data). Works on embeddings, from whatever made them: no framework is needed. Lookups
     may run in many threads while one adds or resets.
 
-    `predictions` are embeddings `[N, D]`, or a model's outputs for `N` examples. A single
-    `prediction` may be `[D]` too. `verbose`, where it shows nothing, is of TensorFlow
-    Similarity's signature.
+    In all methods, `predictions` are embeddings `[N, D]` or a model's outputs for `N`
+    examples; a single `prediction` may be `[D]` too. `target_labels` are the classes of
+    queries, integers `[N]`. `k` is the number of neighbours, of which a `matcher` makes
+    one label. `verbose` shows something only where that is said.
 
     Args:
         embedding_size: Length of an embedding.
@@ -124,18 +125,7 @@ class Indexer:
         build: bool = True,
         verbose: int = 1,
     ) -> int:
-        """Adds one example; see `batch_add`.
-
-        Args:
-            prediction: The example.
-            label: Its class, if it has one.
-            data: Anything to be kept with it.
-            build: Make it searchable now?
-            verbose: Handed to the search.
-
-        Returns:
-            Its id.
-        """
+        """Adds one example and returns its id; see `batch_add`."""
         embedding = self._one_embedding(prediction)
         return self._contents.add(
             embedding, [label], [data], build=build, verbose=verbose
@@ -206,11 +196,8 @@ class Indexer:
         """Judges the order of the neighbours.
 
         Args:
-            predictions: The queries.
-            target_labels: Their classes, integers `[Q]`.
             retrieval_metrics: Metrics, which bring their own `k`. Under a similarity
                 their `distance_threshold` is a cost, the similarity's negative.
-            verbose: Shows nothing.
 
         Returns:
             Name of the metric -> its value.
@@ -240,12 +227,8 @@ class Indexer:
         """Judges the decisions that thresholds make of the neighbours.
 
         Args:
-            predictions: The queries.
-            target_labels: Their classes, integers `[Q]`.
             distance_thresholds: Thresholds `[T]`, in the units of the distance.
             metrics: Names or metrics.
-            matcher: Turns `k` neighbours into one label.
-            k: Number of neighbours.
             verbose: Handed to the evaluator.
 
         Returns:
@@ -277,13 +260,10 @@ class Indexer:
 
         Args:
             predictions: The queries; not examples that are in the index.
-            target_labels: Their classes, integers `[Q]`.
             thresholds_targets: Name of a cutpoint -> the value that the calibration
                 metric must reach there; left out of the results where it can't.
             calibration_metric: Name or metric; the cutpoint `optimal` is where it is
                 best.
-            k: Number of neighbours.
-            matcher: Turns `k` neighbours into one label.
             extra_metrics: Further names or metrics to report.
             rounding: Digits of the printed table.
             verbose: Print the cutpoints?
@@ -322,11 +302,8 @@ class Indexer:
         the cutpoint matches.
 
         Args:
-            predictions: The queries.
             no_match_label: Stands for none.
-            k: Number of neighbours, as in `calibrate`.
-            matcher: Turns `k` neighbours into one label, as in `calibrate`.
-            verbose: Shows nothing.
+            k: As in `calibrate`; so is `matcher`.
 
         Returns:
             Name of the cutpoint -> one label an example.

@@ -319,15 +319,21 @@ def test_an_example_matches_alone_as_among_others(distance, offset):
     index = Indexer(32, distance=distance)
     index.batch_add(x, labels=y)
     queries, labels = rng.normal(size=(100, 32)) + offset, np.arange(100) % 3
-    optimal = index.calibrate(queries, labels, verbose=0).cutpoints["optimal"]
-    together = index.match(queries)["optimal"]
-    assert [index.match([query])["optimal"][0] for query in queries] == together
+    # Many cutpoints, at each of which lies an example.
+    targets = {f"recall {percent}": percent / 100 for percent in range(5, 100, 5)}
+    index.calibrate(queries, labels, targets, "recall", verbose=0)
+    together = index.match(queries)
+    alone = [index.match([query]) for query in queries]
     lookups = index.batch_lookup(queries, k=1)
-    is_within = index.is_within(lookups.distances)[:, 0]
-    assert (np.array(together) != -1).tolist() == is_within.tolist()
-    on_cutpoint = np.abs(lookups.distances[:, 0] - optimal["distance"]).argmin()
-    assert lookups.distances[on_cutpoint, 0] == pytest.approx(optimal["distance"])
-    assert together[on_cutpoint] == lookups.labels[on_cutpoint, 0]
+    assert len(together) == 20
+    assert {name: [one[name][0] for one in alone] for name in together} == together
+    for name, matches in together.items():
+        is_match = index.is_within(lookups.distances[:, 0], name)
+        assert np.where(is_match, lookups.labels[:, 0], -1).tolist() == matches
+        bound = index.cutpoints[name]["distance"]
+        on_cutpoint = np.abs(lookups.distances[:, 0] - bound).argmin()
+        assert lookups.distances[on_cutpoint, 0] == pytest.approx(bound, rel=1e-6)
+        assert matches[on_cutpoint] != -1
 
 
 def test_is_within_goes_by_the_named_cutpoint():
