@@ -130,17 +130,24 @@ def _by_formula(
         _block_by_formula(distance, queries[start : start + _QUERY_BLOCK], keys, count)
         for start in range(0, len(queries), _QUERY_BLOCK)
     ]
-    rows, worst = (np.concatenate(columns) for columns in zip(*blocks, strict=True))
+    rows, worst, scale = (
+        np.concatenate(columns) for columns in zip(*blocks, strict=True)
+    )
     if count == len(keys):
         return rows, np.full(len(queries), np.inf)
-    return rows, worst - _rounding(keys) * np.abs(worst)
+    return rows, worst - _rounding(keys) * scale
 
 
 def _block_by_formula(
     distance: Distance, queries: Floats, keys: Floats, count: int
-) -> tuple[Ints, Floats]:
-    """Row numbers `[q, C]`, and the cost `[q]` of the worst of them."""
+) -> tuple[Ints, Floats, Floats]:
+    """Row numbers `[q, C]`, the cost `[q]` of the worst of them, and its scale `[q]`.
+
+    The scale is the largest cost of any key: that of the terms of a formula in which
+    they cancel, and so that of its rounding errors, too.
+    """
     rows = np.empty((len(queries), 0), "int64")
+    scale = np.zeros(len(queries), "float32")
     costs = np.empty((len(queries), 0), "float32")
     for start in range(0, len(keys), _KEY_BLOCK):
         block = distance.cost(queries, keys[start : start + _KEY_BLOCK])
@@ -148,13 +155,14 @@ def _block_by_formula(
             raise ValueError(
                 f"`distance` must give numbers. Received: a NaN from {distance!r}."
             )
+        scale = np.maximum(scale, np.abs(block).max(axis=1))
         columns = _smallest(block, count)
         costs = np.concatenate([costs, np.take_along_axis(block, columns, 1)], axis=1)
         rows = np.concatenate([rows, columns + start], axis=1)
         columns = _smallest(costs, count)
         costs = np.take_along_axis(costs, columns, 1).astype("float32")
         rows = np.take_along_axis(rows, columns, 1)
-    return rows, costs.max(axis=1)
+    return rows, costs.max(axis=1), scale
 
 
 def _smallest(costs: Floats, count: int) -> Ints:
