@@ -33,6 +33,13 @@ class Distance(ABC):
 
     Attributes:
         is_similarity: Does larger mean closer? `cost` is turned so that smaller does.
+        is_euclidean: Is the distance `||q - k|| ** power`, of the embeddings as they are
+            or normalised?
+        normalize_embeddings: Does it scale embeddings to length 1 first?
+        p: Which norm it measures, or normalises by.
+        power: Exponent that its values were raised to.
+        cosine_offset: A number such that `cosine_offset - cost` is the cosine of each
+            pair, or `None` where there is no such number.
 
     Example:
         >>> from keras_similarity.distances import SquaredEuclideanDistance
@@ -43,7 +50,12 @@ class Distance(ABC):
         [4.0]
     """
 
-    is_similarity: ClassVar[bool] = False
+    is_similarity: bool = False
+    is_euclidean: bool = False
+    normalize_embeddings: bool = False
+    p: float = 2
+    power: float = 1
+    cosine_offset: float | None = None
     default_name: ClassVar[str] = "distance"
 
     def __init__(self, name: str | None = None) -> None:
@@ -55,7 +67,8 @@ class Distance(ABC):
 
         Args:
             query: Array of `ops`, float32 or float64.
-            key: The same, and of the same dtype.
+            key: The same, and of the same dtype; the very object `query` where the
+                queries are compared with themselves.
             ops: `keras.ops`, or NumPy under the same names (`array_ops.NUMPY`).
         """
 
@@ -69,7 +82,7 @@ class Distance(ABC):
         Raises:
             ValueError: If the shapes do not fit.
         """
-        query, key, ops = self._prepare(query, query if key is None else key)
+        query, key, ops = self._prepare(query, key)
         with full_precision(query):
             return self.matrix(query, key, ops)
 
@@ -101,6 +114,11 @@ class Distance(ABC):
         """Turns distances into costs, in which smaller means closer, and back."""
         return -distances if self.is_similarity else distances
 
+    @property
+    def is_cosine(self) -> bool:
+        """Does `cosine_offset - cost` give the cosine of each pair?"""
+        return self.cosine_offset is not None
+
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, as plain data."""
         return {"name": self.name}
@@ -117,17 +135,16 @@ class Distance(ABC):
         arguments = ", ".join(f"{k}={v!r}" for k, v in self.get_config().items())
         return f"{type(self).__name__}({arguments})"
 
-    def _prepare(self, query: Array, key: Array) -> tuple[Array, Array, Namespace]:
+    def _prepare(self, query: Array, key: Array | None) -> tuple[Array, Array, Namespace]:
+        if key is None or key is query:
+            ops = namespace(query)
+            query = _checked(as_floats(query, ops), "query")
+            return query, query, ops
         ops = namespace(query, key)
-        query, key = _as_floats(query, ops), _as_floats(key, ops)
+        query = _checked(as_floats(query, ops), "query")
+        key = _checked(as_floats(key, ops), "key")
         if dtype_name(query) != dtype_name(key):
             query, key = ops.cast(query, "float64"), ops.cast(key, "float64")
-        for name, array in (("query", query), ("key", key)):
-            if len(array.shape) != 2:
-                raise ValueError(
-                    f"`{name}` must have the shape [rows, embedding size]. Received: "
-                    f"{name}.shape={tuple(array.shape)}."
-                )
         if None not in (query.shape[1], key.shape[1]) and query.shape[1] != key.shape[1]:
             raise ValueError(
                 "`query` and `key` must have the same embedding size. Received: "
@@ -140,7 +157,7 @@ registry = Registry("distance", Distance)
 register = registry.register
 
 
-def _as_floats(array: Array, ops: Namespace) -> Array:
+def as_floats(array: Array, ops: Namespace) -> Array:
     """The array in float32, or in float64 if that is what it is."""
     array = np.asarray(array) if ops is NUMPY else _as_tensor(array, ops)
     is_wide = dtype_name(array) in ("float32", "float64")
@@ -150,6 +167,15 @@ def _as_floats(array: Array, ops: Namespace) -> Array:
 def _as_tensor(array: Array, ops: Namespace) -> Array:
     # A symbolic `KerasTensor` of a functional model passes as it is.
     return array if hasattr(array, "_keras_history") else ops.convert_to_tensor(array)
+
+
+def _checked(array: Array, name: str) -> Array:
+    if len(array.shape) != 2:
+        raise ValueError(
+            f"`{name}` must have the shape [rows, embedding size]. Received: "
+            f"{name}.shape={tuple(array.shape)}."
+        )
+    return array
 
 
 def _rows_differ(query_shape: Any, key_shape: Any) -> bool:

@@ -21,8 +21,11 @@ class CosineDistance(Distance):
     """
 
     default_name = "cosine"
+    normalize_embeddings = True
+    cosine_offset = 1.0
 
     def matrix(self, query: Array, key: Array, ops: Namespace) -> Array:
-        cosine = unit(query, ops) @ ops.swapaxes(unit(key, ops), -1, -2)
+        unit_query = unit(query, ops)
+        unit_key = unit_query if key is query else unit(key, ops)
         # Rounding can leave a cosine a little above 1.
-        return ops.relu(1.0 - cosine)
+        return ops.relu(1.0 - unit_query @ ops.swapaxes(unit_key, -1, -2))

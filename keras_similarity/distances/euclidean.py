@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from keras_similarity.array_ops import Array, Namespace
-from keras_similarity.distances.base import register
-from keras_similarity.distances.squared_euclidean import SquaredEuclideanDistance
+from keras_similarity.distances.base import Distance, register
+from keras_similarity.distances.squares import euclidean_power
 
 
 @register("euclidean", "l2", "pythagorean")
-class EuclideanDistance(SquaredEuclideanDistance):
+class EuclideanDistance(Distance):
     """Euclidean distance `||q - k||`, in the units of the embeddings.
 
-    Made from the squared distance, so that two equal unit vectors can come out 1e-3
-    apart in float32. The gradient at distance 0 is 0, where the formula's is undefined.
+    Made from the squared distance, whose rounding hides in float32 what is nearer than
+    about 1e-3 times the embeddings' norm: there the distance is 0. The gradient at
+    distance 0 is 0, where the formula's is undefined.
 
     Example:
         >>> from keras_similarity.distances import EuclideanDistance
@@ -21,10 +22,7 @@ class EuclideanDistance(SquaredEuclideanDistance):
     """
 
     default_name = "euclidean"
+    is_euclidean = True
 
     def matrix(self, query: Array, key: Array, ops: Namespace) -> Array:
-        squared = super().matrix(query, key, ops)
-        # sqrt has an infinite slope at 0, and `where` differentiates both branches:
-        # guard the input too, or 0 * inf makes the gradient NaN.
-        is_zero = squared == 0.0
-        return ops.where(is_zero, 0.0, ops.sqrt(ops.where(is_zero, 1.0, squared)))
+        return euclidean_power(query, key, self.power, ops)

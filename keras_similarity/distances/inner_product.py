@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from keras_similarity.array_ops import Array, Namespace
 from keras_similarity.distances.base import Distance, register
+from keras_similarity.distances.squares import inner_products
 
 
 @register("inner_product", "ip")
 class InnerProductSimilarity(Distance):
     """Inner product `q . k`: a similarity, larger means closer.
 
-    Losses work on its cost, `-q . k`; a search returns the largest first.
+    Losses work on its cost, `-q . k`; a search returns the largest first. A product
+    beyond the dtype is the largest number that it has.
 
     Example:
         >>> from keras_similarity.distances import InnerProductSimilarity
@@ -23,4 +25,4 @@ class InnerProductSimilarity(Distance):
     default_name = "inner_product"
 
     def matrix(self, query: Array, key: Array, ops: Namespace) -> Array:
-        return query @ ops.swapaxes(key, -1, -2)
+        return inner_products(query, key, ops)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from keras_similarity.array_ops import Array, Namespace
 from keras_similarity.distances.base import Distance, register
+from keras_similarity.distances.squares import euclidean_power
 
 
 @register("squared_euclidean", "sql2", "sqeuclidean")
@@ -11,7 +12,8 @@ class SquaredEuclideanDistance(Distance):
     """Squared Euclidean distance `||q - k||^2`, in squared units of the embeddings.
 
     One matrix product and `[N, M]` memory. The price is cancellation: in float32 the
-    error is about 1e-7 times the squared norms, also where the distance is 0.
+    error is about 1e-7 times the squared norms, also where the distance is 0. A square
+    beyond float32 is its largest number, with gradient 0.
 
     Example:
         >>> from keras_similarity.distances import SquaredEuclideanDistance
@@ -20,11 +22,8 @@ class SquaredEuclideanDistance(Distance):
     """
 
     default_name = "squared_euclidean"
+    is_euclidean = True
+    power = 2
 
     def matrix(self, query: Array, key: Array, ops: Namespace) -> Array:
-        query_norms = ops.sum(ops.square(query), axis=-1, keepdims=True)  # [N, 1]
-        key_norms = ops.sum(ops.square(key), axis=-1, keepdims=True)  # [M, 1]
-        inner = query @ ops.swapaxes(key, -1, -2)  # [N, M]
-        squared = query_norms + ops.swapaxes(key_norms, -1, -2) - 2.0 * inner
-        # Cancellation can leave a small negative number where q == k.
-        return ops.relu(squared)
+        return euclidean_power(query, key, self.power, ops)

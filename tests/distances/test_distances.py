@@ -12,10 +12,14 @@ from hypothesis.extra import numpy as hnp
 
 from keras_similarity import distances
 from keras_similarity.distances import (
+    BaseDistance,
     CosineDistance,
+    CosineSimilarity,
     Distance,
+    DotProductSimilarity,
     EuclideanDistance,
     InnerProductSimilarity,
+    LpDistance,
     ManhattanDistance,
     SNRDistance,
     SquaredEuclideanDistance,
@@ -33,12 +37,25 @@ def inner_product(q, k):
     return sum(a * b for a, b in zip(q, k, strict=True))
 
 
+def cosine_similarity(q, k):
+    return 1.0 - cosine(q, k)
+
+
 def squared_euclidean(q, k):
     return sum((a - b) ** 2 for a, b in zip(q, k, strict=True))
 
 
 def euclidean(q, k):
     return math.sqrt(squared_euclidean(q, k))
+
+
+def unit(x):
+    length = math.sqrt(sum(value * value for value in x))
+    return [value / (length or 1.0) for value in x]
+
+
+def unit_euclidean(q, k):
+    return euclidean(unit(q), unit(k))
 
 
 def manhattan(q, k):
@@ -60,8 +77,11 @@ def snr(q, k):
 # Class -> (formula by loops, aliases of TensorFlow Similarity and ours).
 DISTANCES = {
     CosineDistance: (cosine, ["cosine", "CosineDistance"]),
+    CosineSimilarity: (cosine_similarity, ["cosine_similarity"]),
+    DotProductSimilarity: (cosine_similarity, ["dot_product"]),
     EuclideanDistance: (euclidean, ["euclidean", "l2", "pythagorean"]),
     InnerProductSimilarity: (inner_product, ["inner_product", "ip"]),
+    LpDistance: (unit_euclidean, ["lp"]),
     ManhattanDistance: (manhattan, ["manhattan", "l1", "taxicab"]),
     SNRDistance: (snr, ["snr", "signal-to-noise-ratio"]),
     SquaredEuclideanDistance: (
@@ -69,6 +89,8 @@ DISTANCES = {
         ["squared_euclidean", "sql2", "sqeuclidean"],
     ),
 }
+ROOTS = (EuclideanDistance, LpDistance)
+SIMILARITIES = (CosineSimilarity, DotProductSimilarity, InnerProductSimilarity)
 SYMMETRIC = [cls for cls in DISTANCES if cls is not SNRDistance]
 each_distance = pytest.mark.parametrize("cls", DISTANCES)
 
@@ -94,7 +116,7 @@ def query_and_key(draw, same_rows=False):
 def test_every_exported_distance_is_tested():
     exported = {getattr(distances, name) for name in distances.__all__}
     classes = {x for x in exported if isinstance(x, type) and issubclass(x, Distance)}
-    assert classes - {Distance} == set(DISTANCES)
+    assert classes - {Distance, BaseDistance} == set(DISTANCES)
 
 
 # ------------------------------------------------------------------------------ values
@@ -109,7 +131,7 @@ def test_matrix_is_the_formula_pair_by_pair(cls, data):
     assert actual.shape == (len(query), len(key))
     assert actual.dtype == np.float32
     # The square root of a cancelled difference is as exact as the root of the error.
-    atol = 2e-2 if cls is EuclideanDistance else 1e-4
+    atol = 2e-2 if cls in ROOTS else 1e-4
     if cls is SNRDistance:
         # Dividing by a tiny signal magnifies the rounding of the noise.
         constant = query.std(axis=1) == 0
@@ -139,7 +161,7 @@ def test_paired_is_the_diagonal(cls, data):
     paired = cls().paired(query, key)
     assert paired.shape == (len(query),)
     # The same up to the order in which a matrix product adds.
-    rtol, atol = (1e-5, 2e-2) if cls is EuclideanDistance else (1e-4, 1e-3)
+    rtol, atol = (1e-5, 2e-2) if cls in ROOTS else (1e-4, 1e-3)
     np.testing.assert_allclose(paired, np.diag(cls()(query, key)), rtol=rtol, atol=atol)
 
 
@@ -157,7 +179,7 @@ def test_one_argument_compares_the_rows_with_themselves(cls, data):
 def test_symmetry(cls, data):
     query, key = data.draw(query_and_key())
     there, back = cls()(query, key), cls()(key, query).T
-    atol = 2e-2 if cls is EuclideanDistance else 1e-4
+    atol = 2e-2 if cls in ROOTS else 1e-4
     np.testing.assert_allclose(there, back, rtol=1e-5, atol=atol)
 
 
@@ -196,7 +218,7 @@ def test_cosine_does_not_know_lengths(scales, data):
 def test_a_permutation_of_rows_permutes_the_matrix(cls, data):
     query, key = data.draw(query_and_key())
     order = np.array(data.draw(st.permutations(range(len(key)))))
-    atol = 2e-2 if cls is EuclideanDistance else 1e-3
+    atol = 2e-2 if cls in ROOTS else 1e-3
     np.testing.assert_allclose(
         cls()(query, key[order]), cls()(query, key)[:, order], rtol=1e-4, atol=atol
     )
@@ -212,12 +234,13 @@ def test_coincident_and_constant_rows_are_finite(cls, value):
     matrix = cls()(points)
     assert np.isfinite(matrix).all()
     assert np.isfinite(cls().paired(points, points)).all()
-    if not cls.is_similarity:
+    if cls not in SIMILARITIES:
         assert (matrix >= 0).all()
 
 
 @pytest.mark.parametrize(
-    "cls", [EuclideanDistance, ManhattanDistance, SquaredEuclideanDistance, SNRDistance]
+    "cls",
+    [*ROOTS, ManhattanDistance, SquaredEuclideanDistance, SNRDistance],
 )
 def test_a_point_is_at_distance_0_from_itself(cls):
     points = np.array([[1.0, 2.0, 4.0], [0.0, -8.0, 0.5]])
@@ -229,7 +252,7 @@ def test_a_zero_vector_is_at_cosine_distance_1_from_everything():
     np.testing.assert_array_equal(CosineDistance()(points)[0], [1.0, 1.0, 1.0])
 
 
-@pytest.mark.parametrize("cls", [c for c in DISTANCES if not c.is_similarity])
+@pytest.mark.parametrize("cls", [c for c in DISTANCES if c not in SIMILARITIES])
 def test_rounding_never_makes_a_distance_negative(cls):
     points = np.random.default_rng(1).normal(size=(200, 7)).astype("float32")
     distance = cls()(points, points * np.float32(1.0000001))
@@ -288,11 +311,11 @@ def test_cost_is_smaller_for_closer(cls):
 
 
 @each_distance
-def test_only_the_inner_product_is_a_similarity_and_is_turned(cls):
+def test_only_similarities_are_turned(cls):
     query, key = np.array([[1.0, 2.0]]), np.array([[3.0, 5.0]])
     value = cls()(query, key)
-    assert cls.is_similarity == (cls is InnerProductSimilarity)
-    expected = -value if cls is InnerProductSimilarity else value
+    assert cls().is_similarity == (cls in SIMILARITIES)
+    expected = -value if cls in SIMILARITIES else value
     np.testing.assert_array_equal(cls().cost(query, key), expected)
     np.testing.assert_array_equal(cls().to_cost(cls().to_cost(value)), value)
 
@@ -361,7 +384,7 @@ def test_the_base_class_cannot_be_made():
         Distance()
 
 
-@pytest.mark.parametrize("name", ["cosine", "ip", "l2", "sql2", "l1", "snr"])
+@pytest.mark.parametrize("name", ["cosine", "ip", "l2", "sql2", "l1", "snr", "lp"])
 def test_no_intermediate_is_as_large_as_rows_by_rows_by_features(name):
     x = np.random.default_rng(0).normal(size=(300, 256)).astype("float32")
     distance = distances.get(name)

@@ -1,19 +1,41 @@
 """Distances on tensors: gradients, precision, and a memory without `[N, M, D]`."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
 
 from keras_similarity import distances
 from keras_similarity.backend import framework, ops
-from keras_similarity.distances import Distance, SNRDistance
+from keras_similarity.distances import (
+    BaseDistance,
+    BatchedDistance,
+    CosineSimilarity,
+    Distance,
+    DotProductSimilarity,
+    LpDistance,
+    SNRDistance,
+)
+from keras_similarity.indexer import Indexer
 from keras_similarity.layers import MetricEmbedding
 from keras_similarity.losses import TripletLoss
 from tests.backend import eager, gradients, jit
 
 DISTANCES = {
     name: distances.get(name) for name in ("cosine", "ip", "l2", "sql2", "l1", "snr")
-} | {"snr, normalised": SNRDistance(normalize_embeddings=True, power=2)}
+} | {
+    "snr, normalised": SNRDistance(normalize_embeddings=True, power=2),
+    "lp": LpDistance(),
+    "lp, squared": LpDistance(power=2),
+    "lp, power 0.5": LpDistance(power=0.5),
+    "lp, p=1": LpDistance(p=1),
+    "lp, p=3, raw": LpDistance(p=3, power=2, normalize_embeddings=False),
+    "l2, raw, power 3": LpDistance(power=3, normalize_embeddings=False),
+    "cosine similarity": CosineSimilarity(),
+    "dot product": DotProductSimilarity(normalize_embeddings=False),
+    "dot product, p=1, cubed": DotProductSimilarity(p=1, power=3),
+}
 all_distances = pytest.mark.parametrize("distance", DISTANCES.values(), ids=DISTANCES)
 RNG = np.random.default_rng(4)
 QUERY = RNG.normal(size=(5, 19)).astype("float32")
@@ -61,8 +83,8 @@ def test_the_gradient_is_the_numerical_one(distance):
 @all_distances
 @pytest.mark.parametrize(
     "x",
-    [np.ones((3, 5)), np.zeros((3, 5)), np.full((3, 5), 1e-20)],
-    ids=["coincident", "zero", "tiny"],
+    [np.ones((3, 5)), np.zeros((3, 5)), np.full((3, 5), 1e-20), np.eye(3, 5) * 1e-20],
+    ids=["coincident", "zero", "tiny", "tiny and apart"],
 )
 def test_gradients_are_finite_where_slopes_are_not(distance, x):
     x = x.astype("float32")
@@ -70,9 +92,50 @@ def test_gradients_are_finite_where_slopes_are_not(distance, x):
     assert np.isfinite(slope).all()
 
 
-def test_coincident_points_have_a_euclidean_gradient_of_0():
+# They do not depend on the embeddings' scale.
+NORMALISED = [name for name, d in DISTANCES.items() if d.normalize_embeddings]
+
+
+@pytest.mark.parametrize("name", NORMALISED)
+def test_huge_embeddings_have_the_values_and_slopes_of_others(name):
+    distance, scale = DISTANCES[name], float(2**67)  # 1.5e20: squares leave float32.
+    arrays = QUERY * np.float32(scale), KEY * np.float32(scale)
+    found = distance(*map(ops.convert_to_tensor, arrays))
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(found), distance(QUERY, KEY), rtol=1e-4, atol=1e-5
+    )
+    slopes = gradients(weighted(distance), *arrays)
+    for slope, expected in zip(
+        slopes, gradients(weighted(distance), QUERY, KEY), strict=True
+    ):
+        np.testing.assert_allclose(slope * scale, expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "name", ["l2", "sql2", "l1", "snr", "l2, raw, power 3", "lp, p=3, raw"]
+)
+def test_huge_embeddings_have_finite_distances(name):
+    x = QUERY * np.float32(1e20)
+    found = ops.convert_to_numpy(DISTANCES[name](ops.convert_to_tensor(x)))
+    (slope,) = gradients(lambda t: ops.sum(DISTANCES[name](t)), x)
+    assert np.isfinite(found).all()
+    assert np.isfinite(slope).all()
+    largest = float(np.finfo("float32").max)
+    expected = np.minimum(DISTANCES[name](x.astype("float64")), largest)
+    np.testing.assert_allclose(found, expected, rtol=2e-3, atol=1e-3 * expected.max())
+
+
+@pytest.mark.parametrize("distance", [LpDistance(), LpDistance(p=3)])
+def test_a_row_too_short_for_a_direction_is_a_zero_vector(distance):
+    x = np.array([[3e-13, 4e-13], [3e-11, 4e-11], [0.0, 0.0]], "float32")
+    found = ops.convert_to_numpy(distance(ops.convert_to_tensor(x)))
+    np.testing.assert_allclose(found, [[0, 1, 0], [1, 0, 1], [0, 1, 0]], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["l2", "lp"])
+def test_coincident_points_have_a_euclidean_gradient_of_0(name):
     x = np.ones((2, 3), "float32")
-    (slope,) = gradients(lambda t: ops.sum(distances.get("l2")(t)), x)
+    (slope,) = gradients(lambda t: ops.sum(distances.get(name)(t)), x)
     np.testing.assert_array_equal(slope, np.zeros_like(x))
 
 
@@ -128,4 +191,86 @@ def test_a_users_own_distance_works_in_losses_and_models():
         [n.distance for n in neighbors],
         np.sort(np.abs(embeddings - embeddings[3]).max(-1)),
         atol=1e-6,
+    )
+
+
+class CityBlock(BaseDistance):
+    """A user's own distance as PyTorch Metric Learning has it: on tensors only."""
+
+    def compute_mat(self, query, ref):
+        assert not isinstance(query, np.ndarray)
+        return ops.sum(ops.abs(query[:, None] - ref[None]), axis=-1)
+
+    def pairwise_distance(self, query, ref):
+        return ops.sum(ops.abs(query - ref), axis=-1)
+
+
+class DiagonalOnly(BaseDistance):
+    """One that says nothing of rows beside each other."""
+
+    def compute_mat(self, query, ref):
+        return query @ ops.transpose(ref)
+
+
+@pytest.mark.parametrize("mode", [eager, jit])
+def test_a_peers_distance_works_on_tensors_and_arrays(mode):
+    distance = CityBlock(power=2)
+    expected = LpDistance(power=2, normalize_embeddings=False, p=1)(
+        distance.normalize(QUERY), distance.normalize(KEY)
+    )
+    found = mode(lambda q, k: distance(q, k))(*map(ops.convert_to_tensor, (QUERY, KEY)))
+    np.testing.assert_allclose(ops.convert_to_numpy(found), expected, rtol=1e-4)
+    arrays = distance(QUERY.astype("float64"), KEY.astype("float64"))
+    assert arrays.dtype == np.float64
+    np.testing.assert_allclose(arrays, expected, rtol=1e-4)
+    np.testing.assert_allclose(
+        distance.paired(QUERY, KEY[:5]), np.diag(expected), rtol=1e-4
+    )
+    paired = DiagonalOnly(normalize_embeddings=False).paired(QUERY, KEY[:5])
+    np.testing.assert_allclose(paired, (QUERY * KEY[:5]).sum(1), rtol=1e-4, atol=1e-5)
+
+
+def test_a_peers_distance_works_in_losses_and_indexes():
+    ours, peers = LpDistance(p=1, normalize_embeddings=False), CityBlock(False)
+    labels = np.array([0, 0, 1, 1, 0])
+    losses = [TripletLoss(distance)(labels, QUERY) for distance in (ours, peers)]
+    np.testing.assert_allclose(*map(ops.convert_to_numpy, losses), rtol=1e-5)
+    found = []
+    for distance in (ours, peers):
+        index = Indexer(19, distance)
+        index.batch_add(KEY, labels=list(range(len(KEY))), verbose=0)
+        found.append(index.batch_lookup(QUERY, k=3, verbose=0))
+    np.testing.assert_array_equal(found[0].labels, found[1].labels)
+    np.testing.assert_allclose(found[0].distances, found[1].distances, rtol=1e-5)
+
+
+@pytest.mark.parametrize("mode", [eager, jit])
+def test_statistics_are_kept_outside_of_compiled_functions(mode):
+    distance = LpDistance(collect_stats=True)
+    query, key = ops.convert_to_tensor(QUERY), ops.convert_to_tensor(KEY)
+    mode(lambda q, k: distance(q, k))(query, key)
+    if mode is jit:
+        assert not hasattr(distance, "initial_avg_query_norm")
+        distance(query, key)
+    norms = [np.linalg.norm(x, axis=1).mean() for x in (QUERY, KEY)]
+    found = distance.initial_avg_query_norm, distance.initial_avg_ref_norm
+    np.testing.assert_allclose(found, norms, rtol=1e-5)
+    assert isinstance(found[0], float)
+    np.testing.assert_allclose(distance.final_avg_query_norm, 1.0, rtol=1e-6)
+
+
+@all_distances
+def test_keras_saves_and_restores_a_distance(distance):
+    config = json.loads(json.dumps(keras.saving.serialize_keras_object(distance)))
+    restored = keras.saving.deserialize_keras_object(config)
+    assert type(restored) is type(distance)
+    assert restored.get_config() == distance.get_config()
+
+
+def test_blocks_of_tensors():
+    query = ops.convert_to_tensor(QUERY)
+    blocks = [block for block, _, _ in BatchedDistance("lp", batch_size=2).blocks(query)]
+    assert [tuple(block.shape) for block in blocks] == [(2, 5), (2, 5), (1, 5)]
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(ops.concatenate(blocks)), LpDistance()(QUERY), atol=2e-3
     )

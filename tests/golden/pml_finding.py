@@ -2,21 +2,24 @@
 
 import numpy as np
 
-from keras_similarity.distances import SNRDistance
-from tests.golden.cases import Case, assert_close, unit_rows
+from keras_similarity import distances
+from tests.golden.cases import Case, assert_close
+
+# Where our default differs from the peer's.
+DEFAULTS = {"SNRDistance": {"normalize_embeddings": True}}
 
 
-def run_snr_distance(case: Case) -> None:
-    """The peer's options (normalise first, raise to a power) are the caller's here."""
+def run_distance(case: Case) -> None:
+    """The matrix in float64, and the peer's row-wise form."""
     query = case.inputs["query"]
     key = case.inputs.get("ref", query)
-    distance = SNRDistance()
-    # The matrix is normalised unless told otherwise, the row-wise form never.
-    is_normalized = case.kwargs.get("normalize_embeddings", True)
-    prepare = unit_rows if is_normalized else np.asarray
-    matrix = distance(prepare(query), prepare(key)) ** case.kwargs.get("power", 1)
-    expected = case.expected["matrix"]
-    if "degenerate" in case.tags:
+    options = {**DEFAULTS.get(case.peer_class, {}), **case.kwargs}
+    distance = distances.get(case.peer_class, **options)
+    matrix, expected = distance(query, key), case.expected["matrix"]
+    assert distance.is_similarity == case.fields.get(
+        "is_inverted", distance.is_similarity
+    )
+    if case.peer_class == "SNRDistance" and "degenerate" in case.tags:
         # No signal: the peer divides by 0, where ours stays finite.
         assert np.isfinite(matrix).all()
         has_signal = query.var(axis=1) > 1e-9
@@ -25,8 +28,15 @@ def run_snr_distance(case: Case) -> None:
     if "pairwise" in case.expected:
         other = case.inputs.get("ref", query[::-1])
         rows = min(len(query), len(other))
-        paired = distance.paired(query[:rows], other[:rows])
-        assert_close(paired, case.expected["pairwise"], 1e-6, "pairwise")
+        pairwise = distance.pairwise_distance(query[:rows], other[:rows])
+        assert_close(pairwise, case.expected["pairwise"], 1e-6, "pairwise")
+        diagonal = np.diag(distance(query[:rows], other[:rows]))
+        assert_close(
+            distance.paired(query[:rows], other[:rows]), diagonal, 1e-7, "paired"
+        )
 
 
-RUNNERS = {("pml", "distance", "SNRDistance"): run_snr_distance}
+RUNNERS = {
+    ("pml", "distance", name): run_distance
+    for name in ("CosineSimilarity", "DotProductSimilarity", "LpDistance", "SNRDistance")
+}

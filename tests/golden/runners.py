@@ -21,7 +21,7 @@ Runner = Callable[[Case], None]
 # Run once, without Keras.
 FINDING_TABLES = ("tfsim_finding", "pml_finding")
 # Run once per backend.
-TRAINING_TABLES = ("tfsim_training", "pml_training")
+TRAINING_TABLES = ("tfsim_training", "tfsim_losses", "pml_training", "pml_reducing")
 
 
 def runners(tables: tuple[str, ...]) -> dict[Key, Runner]:

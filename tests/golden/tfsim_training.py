@@ -7,9 +7,16 @@ from keras_similarity.backend import ops
 from keras_similarity.layers import MetricEmbedding
 from tests.backend import gradients
 from tests.golden.cases import Case, assert_close, unit_rows
-from tests.losses.loops import cost_matrix, multi_similarity_by_loops, triplet_by_loops
+from tests.losses.loops import (
+    circle_by_loops,
+    cost_matrix,
+    multi_similarity_by_loops,
+    triplet_by_loops,
+)
+from tests.losses.tfsim_loops import loss_by_loops
 
 VALUES = 1e-5
+TFSIM_LOOPS = ("LiftedStructLoss", "PNLoss", "SoftNearestNeighborLoss")
 
 
 def assert_gradient_close(actual, expected, what: str) -> None:
@@ -71,6 +78,8 @@ def run_loss(case: Case) -> None:
 def by_loops(loss, labels, embeddings) -> np.ndarray:
     labels = np.asarray(labels).reshape(-1)
     cost = cost_matrix(embeddings, loss.distance.name)
+    if type(loss).__name__ in TFSIM_LOOPS:
+        return loss_by_loops(loss, labels, cost)
     if isinstance(loss, losses.TripletLoss):
         return triplet_by_loops(
             labels,
@@ -79,6 +88,8 @@ def by_loops(loss, labels, embeddings) -> np.ndarray:
             negative=loss.negative_mining_strategy,
             margin=loss.margin,
         )
+    if isinstance(loss, losses.CircleLoss):
+        return circle_by_loops(labels, cost, gamma=loss.gamma, margin=loss.margin)
     options = ("alpha", "beta", "epsilon", "lmda", "center")
     return multi_similarity_by_loops(
         labels, cost, **{name: getattr(loss, name) for name in options}
@@ -124,8 +135,10 @@ RUNNERS = {
             "SquaredEuclideanDistance",
         )
     },
+    ("tfsim", "loss", "CircleLoss"): run_loss,
     ("tfsim", "loss", "MultiSimilarityLoss"): run_loss,
     ("tfsim", "loss", "TripletLoss"): run_loss,
+    **{("tfsim", "loss", name): run_loss for name in TFSIM_LOOPS},
     ("tfsim", "layer", "MetricEmbedding"): run_metric_embedding,
     (
         "tfsim",
