@@ -1,0 +1,168 @@
+"""Sums over the positives of each anchor, a few of them at a time.
+
+What couples an anchor, a positive and a negative has `n * P * M` terms. Here they are
+made for a slab of `k` positives of every anchor, summed, and forgotten, forwards and
+backwards, so that memory is `[n, k, M]` for any number of positives.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from keras_similarity.backend import ops, static_value, vector_jacobian_product
+
+Tensor = Any
+Step = Callable[[Any, Tensor, Tensor], Any]
+
+# Values of a slab: as many as make its passes worth their start.
+_SLAB = 2**22
+# Positives of a slab where their number is only known at run time.
+_UNROLLED = 4
+
+
+def sum_over_positives(
+    term: Callable[..., Tensor], positive_mask: Tensor, *tensors: Tensor
+) -> Tensor:
+    """Sum over the positives of each anchor of a term that is a function of tensors.
+
+    Exact for any number of positives, which may be known at run time only, and
+    differentiable in `tensors` by computing each slab again.
+
+    Args:
+        term: `term(columns, is_positive, *tensors)` gives floats `[n, ...]`, the sum
+            over a slab: `columns` are integers `[n, k]`, the keys that are the anchors'
+            positives; where `is_positive` `[n, k]` is false there is none, and the term
+            must be 0. It must reach what has a gradient through `tensors`.
+        positive_mask: Bool `[n, M]`.
+        *tensors: Floats that `term` is a function of.
+
+    Returns:
+        Floats `[n, ...]`.
+    """
+    count = count_positives(positive_mask)
+    if count is not None and count * math.prod(positive_mask.shape) <= _SLAB:
+        return term(*_first_positives(positive_mask, max(count, 1)), *tensors)
+
+    @ops.custom_gradient
+    def summed(*tensors: Tensor) -> Any:
+        def gradient(*args: Tensor, upstream: Tensor | None = None) -> Any:
+            if upstream is None:  # JAX and TensorFlow pass it by position.
+                (upstream,) = args
+
+            def add_slopes(total: Any, columns: Tensor, is_positive: Tensor) -> Any:
+                slopes = vector_jacobian_product(
+                    lambda *tensors: term(columns, is_positive, *tensors),
+                    tensors,
+                    upstream,
+                )
+                return tuple(a + b for a, b in zip(total, slopes, strict=True))
+
+            zeros = tuple(ops.zeros_like(tensor) for tensor in tensors)
+            return fold_positives(add_slopes, zeros, positive_mask)
+
+        def add(total: Any, columns: Tensor, is_positive: Tensor) -> Any:
+            return (total[0] + term(columns, is_positive, *tensors),)
+
+        nothing = ops.zeros((ops.shape(positive_mask)[0], _UNROLLED), "int32")
+        zero = 0.0 * term(nothing, ops.zeros_like(nothing, dtype="bool"), *tensors)
+        return fold_positives(add, (zero,), positive_mask)[0], gradient
+
+    return summed(*tensors)
+
+
+def values_of_positives(
+    term: Callable[..., Tensor], positive_mask: Tensor, *tensors: Tensor
+) -> Tensor:
+    """A value for each positive of each anchor, as a function of tensors.
+
+    Args:
+        term: As that of `sum_over_positives`, but gives floats `[n, k]`, the value of
+            each positive in `columns`. They must be finite where there is none, too.
+        positive_mask: Bool `[n, M]`.
+        *tensors: Floats that `term` is a function of.
+
+    Returns:
+        Floats `[n, M]`; 0 for what is no positive.
+    """
+    rows, keys = ops.shape(positive_mask)
+    row = ops.arange(rows, dtype="int32")[:, None] * keys
+
+    def placed(columns: Tensor, is_positive: Tensor, *tensors: Tensor) -> Tensor:
+        values = term(columns, is_positive, *tensors)
+        values = values * ops.cast(is_positive, values.dtype)
+        place = row + ops.cast(columns, "int32")
+        flat = ops.segment_sum(
+            ops.reshape(values, (-1,)),
+            ops.reshape(place, (-1,)),
+            num_segments=rows * keys,
+        )
+        return ops.reshape(flat, (rows, keys))
+
+    return sum_over_positives(placed, positive_mask, *tensors)
+
+
+def fold_positives(step: Step, state: Any, positive_mask: Tensor) -> Any:
+    """`state = step(state, columns, is_positive)` for one slab after the other.
+
+    Args:
+        step: Takes a tuple of tensors, integers `[n, k]` and bools `[n, k]`, and returns
+            a tuple of the same shapes.
+        state: Tuple of tensors to start with.
+        positive_mask: Bool `[n, M]`.
+    """
+    count = count_positives(positive_mask)
+    if count is not None:
+        for columns, is_positive in _slabs(positive_mask, count):
+            state = step(state, columns, is_positive)
+        return state
+    keys = positive_mask.shape[1] or ops.shape(positive_mask)[1]
+
+    def body(last: Tensor, *state: Tensor) -> Any:
+        columns = _next_positives(positive_mask, last, keys)
+        is_positive = columns < keys
+        state = step(state, ops.minimum(columns, keys - 1), is_positive)
+        return (columns[:, -1:], *state)
+
+    def has_more(last: Tensor, *state: Tensor) -> Tensor:
+        column = ops.arange(keys, dtype="int32")[None, :]
+        return ops.any(positive_mask & (column > last))
+
+    before = ops.zeros_like(positive_mask[:, :1], dtype="int32") - 1
+    return ops.while_loop(has_more, body, (before, *state))[1:]
+
+
+def count_positives(positive_mask: Tensor) -> int | None:
+    """The largest number of positives of an anchor; `None` if only run time knows."""
+    if None in tuple(positive_mask.shape):
+        return None
+    counts = ops.sum(ops.cast(positive_mask, "int32"), axis=1)
+    return static_value(ops.amax(counts))
+
+
+def _slabs(positive_mask: Tensor, count: int) -> Iterator[tuple[Tensor, Tensor]]:
+    if not count:
+        return
+    rows, keys = positive_mask.shape
+    columns, is_positive = _first_positives(positive_mask, count)
+    size = max(1, _SLAB // (rows * keys))
+    for start in range(0, count, size):
+        slab = slice(start, start + size)
+        yield columns[:, slab], is_positive[:, slab]
+
+
+def _first_positives(positive_mask: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    found, columns = ops.top_k(ops.cast(positive_mask, "float32"), count)
+    return columns, found > 0
+
+
+def _next_positives(positive_mask: Tensor, last: Tensor, keys: Any) -> Tensor:
+    """Columns `[n, k]` of the positives that follow column `last`; `keys` for none."""
+    column = ops.arange(keys, dtype="int32")[None, :]
+    found = []
+    for _ in range(_UNROLLED):
+        follows = positive_mask & (column > last)
+        last = ops.amin(ops.where(follows, column, keys), axis=1, keepdims=True)
+        found.append(last)
+    return ops.concatenate(found, axis=1)

@@ -1,0 +1,110 @@
+"""The values that a loss has before they are reduced to one number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from keras_similarity.backend import ops
+from keras_similarity.pairs.indices import counts_on_host, repeated
+
+Tensor = Any
+Kind = Literal["element", "positive_pair", "negative_pair", "triplet", "reduced"]
+
+
+class Listed(NamedTuple):
+    """The values of a term that count, one by one.
+
+    Attributes:
+        values: Floats `[T]`. One that counts `k` times comes `k` times.
+        indices: Integers `[T]` of rows, `[T, 2]` of pairs, or `[T, 3]` of triplets.
+        weights: Floats `[T]`: how much each counts; `None` where each counts once.
+    """
+
+    values: Tensor
+    indices: npt.NDArray[np.int64]
+    weights: npt.NDArray[np.float32] | None
+
+
+@dataclass(frozen=True, eq=False)
+class SubLoss:
+    """Values and how often each counts: one of the terms that a loss adds up.
+
+    Attributes:
+        values: Floats: `[n]`, one for each row (an anchor, a class, ...); `[n, M]`, one
+            for each pair of an anchor and a key; or a scalar that is reduced already.
+        counts: Floats of the shape of `values`: how often each counts, 0 where there is
+            no such pair. `None` counts each once.
+        kind: What the values are of: `"element"`, `"positive_pair"`, `"negative_pair"`,
+            `"triplet"`, or `"reduced"`.
+        divisor: What `DivisorReducer` divides the sum by, where a loss has an own one.
+        labels: Integers `[n]`: class of each row, for `ClassWeightedReducer`.
+    """
+
+    values: Tensor
+    counts: Tensor | None = None
+    kind: Kind = "element"
+    divisor: Tensor | None = None
+    labels: Tensor | None = None
+
+    def sums(self, low: float | None, high: float | None) -> tuple[Tensor, Tensor | None]:
+        """For each row the sum `[n]` of its values, and how many of them there are.
+
+        Args:
+            low: Only values above it count; `None` for all.
+            high: Only values below it count; `None` for all.
+
+        Returns:
+            Sums `[n]` and counts `[n]`; `None` for counts of 1.
+        """
+        totals, counts = self.products(low, high)
+        if counts is None or self.kind == "element":
+            return totals, counts
+        return ops.sum(totals, axis=1), ops.sum(counts, axis=1)
+
+    def products(
+        self, low: float | None, high: float | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """As `sums`, but of the shape of `values`: each value as often as it counts."""
+        counts = self.counts
+        if low is not None or high is not None:
+            counts = self._counts_between(low, high)
+        if counts is None:
+            return self.values, None
+        if counts.dtype != self.values.dtype:  # float64 stays on TensorFlow.
+            counts = ops.cast(counts, self.values.dtype)
+        return self.values * counts, counts
+
+    def listed(self) -> Listed:
+        """The values that count, one by one, in the order of rows.
+
+        How many there are is known at run time only: not under jit.
+        """
+        if self.counts is None:
+            return Listed(self.values, np.arange(self.values.shape[0]), None)
+        counts = counts_on_host(self.counts)
+        where = np.nonzero(counts)
+        where, weights = repeated(where, counts[where])
+        place = np.ravel_multi_index(where, counts.shape).astype("int32")
+        values = ops.take(ops.reshape(self.values, (-1,)), place)
+        indices = where[0] if self.kind == "element" else np.stack(where, axis=1)
+        return Listed(values, indices, weights)
+
+    def _counts_between(self, low: float | None, high: float | None) -> Tensor:
+        inside = is_between(self.values, low, high)
+        inside = ops.cast(inside, self.values.dtype)
+        if self.counts is None:
+            return inside
+        if self.counts.dtype == inside.dtype:
+            return inside * self.counts
+        return inside * ops.cast(self.counts, inside.dtype)
+
+
+def is_between(values: Tensor, low: float | None, high: float | None) -> Tensor:
+    """Bool: is the value above `low` and below `high`, of which one may be `None`?"""
+    if low is None:
+        return values < high
+    return values > low if high is None else (values > low) & (values < high)
