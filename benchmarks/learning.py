@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import gc
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -27,6 +28,8 @@ from keras_similarity.cli.recipe import Recipe
 from keras_similarity.datasets import Dataset, load_glyphs
 from keras_similarity.indexer import Indexer
 from keras_similarity.retrieval_metrics import MapAtK, RecallAtK
+
+OURS, PEER = "keras_similarity", "pytorch_metric_learning"
 
 
 def train_ours(recipe: Recipe, dataset: Dataset) -> Any:
@@ -115,26 +118,38 @@ def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return lines
 
 
-def main() -> None:
-    """Trains, prints the table and writes the JSON."""
+def is_behind(lines: list[dict[str, Any]]) -> bool:
+    """Is our mean recall@1 below the peer's less one standard deviation?
+
+    False where the peer did not run.
+    """
+    recall = {(line["library"], line["seed"]): line["recall@1"] for line in lines}
+    if (PEER, "mean") not in recall:
+        return False
+    return recall[OURS, "mean"] < recall[PEER, "mean"] - recall[PEER, "std"]
+
+
+def main() -> int:
+    """Trains, prints and writes; returns 1 if ours recalls less than it must."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=Recipe.epochs)
     options = parser.parse_args()
     dataset = load_glyphs()
-    libraries = {"keras_similarity": train_ours}
+    libraries = {OURS: train_ours}
     if framework() == "torch":
-        libraries["pytorch_metric_learning"] = train_peer
+        libraries[PEER] = train_peer
     rows = [
         run(name, train, Recipe(seed=seed, epochs=options.epochs), dataset)
         for seed in range(options.seeds)
         for name, train in libraries.items()
     ]
     steps = options.epochs * Recipe.steps_per_epoch
-    if options.seeds > 1:
-        rows += summary(rows)
-    write_report(f"learning-{framework()}", rows, dataset=repr(dataset), steps=steps)
+    lines = summary(rows) if options.seeds > 1 else []
+    name, settings = f"learning-{framework()}", {"dataset": repr(dataset), "steps": steps}
+    write_report(name, [*rows, *lines], **settings)
+    return int(is_behind(lines))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,0 +1,196 @@
+"""What each loss costs, beside PyTorch Metric Learning (PML) and the bare distances.
+
+    KERAS_BACKEND=torch python -m benchmarks.losses           (or jax, tensorflow)
+    KERAS_BACKEND=jax python -m benchmarks.losses --only TripletMarginLoss --batches 1024
+
+Value and gradient of each loss with its defaults, D = 128, 4 and 2 rows of each class,
+in turns with PML's (on torch, eagerly, where it fits) and with the floor: a cosine
+matrix with its gradient. Times are medians in milliseconds; `x PML` is how many times
+as fast as PML, `x floor` how many times the floor's time. The bar: no loss slower than
+PML on torch eager (0.9, for the noise); the geometric mean of `x PML` from 128 rows on
+3 on torch eager and 8 on JAX; at 1024 rows on JAX at most 3 times the floor for pair
+losses, 6 for sums over all triplets; 4096 rows in at most 2 GB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import math
+import statistics
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from benchmarks.report import write_report
+from benchmarks.steps import make_step, modes, peak_mib, times_in_turns, torch_step
+from keras_similarity import losses
+from keras_similarity.backend import framework, ops
+from keras_similarity.distances import CosineSimilarity
+
+DIM = 128
+BATCHES = (32, 128, 512, 1024, 4096)
+EAGER_BAR, MEAN_BARS = 0.9, {"torch": 3.0, "jax": 8.0}
+MEMORY_MIB = 2048
+
+# With one weight vector a class: `num_classes` and `embedding_size` are given to both.
+WITH_CLASSES = (
+    "ArcFaceLoss",
+    "CosFaceLoss",
+    "LargeMarginSoftmaxLoss",
+    "NormalizedSoftmaxLoss",
+    "ProxyAnchorLoss",
+    "ProxyNCALoss",
+    "SoftTripleLoss",
+    "SphereFaceLoss",
+    "SubCenterArcFaceLoss",
+)
+# The largest batch that PML is given: beyond it takes minutes or all memory.
+PEER_LIMITS = {
+    **dict.fromkeys(("NTXentLoss", "LiftedStructureLoss", "TupletMarginLoss"), 512),
+    **dict.fromkeys(("TripletMarginLoss", "MarginLoss", "DynamicSoftMarginLoss"), 512),
+    **dict.fromkeys(("HistogramLoss", "AngularLoss"), 512),
+    **dict.fromkeys(("PNPLoss", "SmoothAPLoss"), 1024),
+}
+PEER_LIMIT = 4096
+# Our arguments where the peer's defaults are other ones.
+OURS: dict[str, dict[str, Any]] = {
+    "CircleLoss": {"formula": "paper"},
+    "MultiSimilarityLoss": {"beta": 50.0, "epsilon": None},
+    "RankedListLoss": {"margin": 0.4, "Tn": 1},
+}
+PEERS: dict[str, dict[str, Any]] = {"RankedListLoss": {"margin": 0.4, "Tn": 1}}
+NAMES = (
+    "AngularLoss",
+    "CircleLoss",
+    "ContrastiveLoss",
+    "DynamicSoftMarginLoss",
+    "FastAPLoss",
+    "GeneralizedLiftedStructureLoss",
+    "HistogramLoss",
+    "InstanceLoss",
+    "IntraPairVarianceLoss",
+    "LiftedStructureLoss",
+    "MarginLoss",
+    "MultiSimilarityLoss",
+    "NCALoss",
+    "NPairsLoss",
+    "NTXentLoss",
+    "PNPLoss",
+    "RankedListLoss",
+    "SignalToNoiseRatioContrastiveLoss",
+    "SmoothAPLoss",
+    "SupConLoss",
+    "ThresholdConsistentMarginLoss",
+    "TripletMarginLoss",
+    "TupletMarginLoss",
+    *WITH_CLASSES,
+)
+
+
+def options(name: str, extra: dict[str, Any], classes: int) -> dict[str, Any]:
+    """Arguments of a loss of so many classes."""
+    if name in WITH_CLASSES:
+        return {"num_classes": classes, "embedding_size": DIM, **extra}
+    return extra
+
+
+def our_function(name: str, labels: Any) -> Callable[[Any], Any]:
+    """Our loss as a function of the embeddings."""
+    kwargs = options(name, OURS.get(name, {}), int(labels.max()) + 1)
+    loss = losses.get(name, **kwargs)
+    labels = ops.convert_to_tensor(labels.astype("int32"))
+    return lambda x: loss(labels, x)
+
+
+def peer_function(name: str, labels: Any) -> Callable[[Any], Any]:
+    """PML's loss as a function of the embeddings."""
+    import torch
+    from pytorch_metric_learning import losses as peers
+
+    kwargs = options(name, PEERS.get(name, {}), int(labels.max()) + 1)
+    loss = getattr(peers, name)(**kwargs)
+    labels = torch.as_tensor(labels)
+    return lambda x: loss(x, labels)
+
+
+def floor_function(rows: int) -> Callable[[Any], Any]:
+    """A cosine matrix, weighted and summed: what any of the losses must do."""
+    distance = CosineSimilarity()
+    weights = np.random.default_rng(0).normal(size=(rows, rows)).astype("float32")
+    weights = ops.convert_to_tensor(weights)
+    return lambda x: ops.sum(distance(x) * weights)
+
+
+def measure(name: str, rows: int, per_class: int, repeats: int) -> dict[str, Any]:
+    """One line of the table."""
+    x = np.random.default_rng(1).normal(size=(rows, DIM)).astype("float32")
+    labels = np.arange(rows) // per_class
+    steps = {
+        mode: make_step(our_function(name, labels), x, mode)
+        for mode in modes()
+        if mode != "compiled" or rows <= 1024
+    }
+    steps["floor"] = make_step(floor_function(rows), x, modes()[0])
+    if rows <= PEER_LIMITS.get(name, PEER_LIMIT):
+        steps["PML"] = torch_step(peer_function(name, labels), x)
+    times = {
+        step: statistics.median(found)
+        for step, found in times_in_turns(steps, repeats).items()
+    }
+    mode = modes()[0]
+    line: dict[str, Any] = {"loss": name, "rows": str(rows), "of each": str(per_class)}
+    line |= times
+    if "PML" in times:
+        line["x PML"] = times["PML"] / times[mode]
+    line["x floor"] = times[mode] / times["floor"]
+    line["peak MiB"] = peak_mib(steps[mode])
+    gc.collect()
+    return line
+
+
+def verdict(lines: list[dict[str, Any]]) -> list[str]:
+    """What falls short of the bar, in sentences."""
+    mode, found = modes()[0], []
+    for line in lines:
+        what = f"{line['loss']} at {line['rows']} rows, {line['of each']} of each class"
+        if framework() == "torch" and line.get("x PML", 1.0) < EAGER_BAR:
+            found.append(f"{what}: {line['x PML']:.2f} times as fast as PML, {mode}.")
+        if int(line["rows"]) == 4096 and (line["peak MiB"] or 0) > MEMORY_MIB:
+            found.append(f"{what}: {line['peak MiB']:.0f} MiB.")
+    ratios = [
+        line["x PML"] for line in lines if "x PML" in line and int(line["rows"]) >= 128
+    ]
+    if ratios:
+        mean = math.exp(statistics.fmean(map(math.log, ratios)))
+        print(f"Geometric mean of x PML from 128 rows on, {mode}: {mean:.1f}")
+        if mean < MEAN_BARS.get(framework(), 0.0):
+            found.append(f"The geometric mean is {mean:.1f} times as fast as PML.")
+    return found
+
+
+def main() -> int:
+    """Measures, prints the table and writes it; returns 1 if it falls short."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="*", default=NAMES)
+    parser.add_argument("--batches", nargs="*", type=int, default=BATCHES)
+    parser.add_argument("--per-class", nargs="*", type=int, default=(4, 2))
+    parser.add_argument("--repeats", type=int, default=15)
+    chosen = parser.parse_args()
+    lines = []
+    for name in chosen.only:
+        for per_class in chosen.per_class:
+            for rows in chosen.batches:
+                line = measure(name, rows, per_class, chosen.repeats)
+                print(line, flush=True)
+                lines.append(line)
+    write_report(f"losses-{framework()}", lines, dim=DIM, repeats=chosen.repeats)
+    found = verdict(lines)
+    print("\n".join(found))
+    return int(bool(found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
