@@ -23,13 +23,17 @@ if TYPE_CHECKING:
     from keras_similarity import layers as layers
     from keras_similarity import losses as losses
     from keras_similarity import matchers as matchers
+    from keras_similarity import miners as miners
     from keras_similarity import models as models
     from keras_similarity import pairs as pairs
     from keras_similarity import preprocessing as preprocessing
+    from keras_similarity import reducers as reducers
+    from keras_similarity import regularizers as regularizers
     from keras_similarity import retrieval_metrics as retrieval_metrics
     from keras_similarity import samplers as samplers
     from keras_similarity import search as search
     from keras_similarity import stores as stores
+    from keras_similarity import testing as testing
     from keras_similarity import types as types
     from keras_similarity import visualization as visualization
 
@@ -56,9 +60,13 @@ _TRAINING = (
     "callbacks",
     "layers",
     "losses",
+    "miners",
     "models",
     "pairs",
+    "reducers",
+    "regularizers",
     "samplers",
+    "testing",
 )
 
 __all__ = ["__version__", *_FINDING, *_TRAINING]

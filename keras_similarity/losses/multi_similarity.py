@@ -7,13 +7,8 @@ from typing import Any
 from keras_similarity.backend import ops
 from keras_similarity.distances import Distance
 from keras_similarity.losses.metric_loss import MetricLoss, register
-from keras_similarity.pairs import (
-    Pairs,
-    has_any,
-    masked_log1p_sum_exp,
-    masked_max,
-    masked_min,
-)
+from keras_similarity.miners import hard_pairs
+from keras_similarity.pairs import Pairs, has_any, masked_log1p_sum_exp
 
 Tensor = Any
 
@@ -105,7 +100,7 @@ class MultiSimilarityLoss(MetricLoss):
         options = {"alpha": self.alpha, "beta": self.beta, "base": base}
         if self.epsilon is None:
             return multi_similarity(cost, pairs, **options)
-        pairs = _hard_pairs(cost, pairs, epsilon=self.epsilon)
+        pairs = hard_pairs(cost, pairs, epsilon=self.epsilon)
         has_both = has_any(pairs.positive_mask) & has_any(pairs.negative_mask)
         losses = multi_similarity(cost, pairs, **options)
         return ops.where(has_both[:, 0], losses, 0.0)
@@ -119,12 +114,3 @@ class MultiSimilarityLoss(MetricLoss):
             "lmda": self.lmda,
             "center": self.center,
         }
-
-
-def _hard_pairs(cost: Tensor, pairs: Pairs, *, epsilon: float) -> Pairs:
-    nearest_negative = masked_min(cost, pairs.negative_mask)  # [n, 1], inf if none
-    farthest_positive = masked_max(cost, pairs.positive_mask)  # [n, 1], -inf if none
-    return Pairs(
-        pairs.positive_mask & (cost > nearest_negative - epsilon),
-        pairs.negative_mask & (cost < farthest_positive + epsilon),
-    )

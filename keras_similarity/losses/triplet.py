@@ -34,12 +34,23 @@ def triplet(
     Returns:
         Loss `[n]`; 0 where an anchor has no positive or no negative.
     """
-    has_both = has_any(pairs.positive_mask) & has_any(pairs.negative_mask)
     gap = positive_cost(cost, pairs, positive) - negative_cost(cost, pairs, negative)
+    return gap_losses(gap, pairs, margin)[:, 0]
+
+
+def gap_losses(gap: Tensor, pairs: Pairs, margin: float | None) -> Tensor:
+    """Loss `[n, 1]` of how much farther the chosen positive is than the negative.
+
+    Args:
+        gap: Floats `[n, 1]`; anything where an anchor has no positive or no negative.
+        pairs: Pairs `[n, M]`.
+        margin: In units of the distance; `None` for the soft margin.
+    """
+    has_both = has_any(pairs.positive_mask) & has_any(pairs.negative_mask)
     # The gap of an anchor without a pair is infinite; its gradient would be NaN.
     gap = ops.where(has_both, gap, 0.0)
     losses = ops.softplus(gap) if margin is None else ops.relu(gap + margin)
-    return ops.where(has_both, losses, 0.0)[:, 0]
+    return ops.where(has_both, losses, 0.0)
 
 
 def positive_cost(cost: Tensor, pairs: Pairs, strategy: str) -> Tensor:
@@ -58,6 +69,11 @@ def negative_cost(cost: Tensor, pairs: Pairs, strategy: str) -> Tensor:
     is_beyond = cost > masked_max(cost, pairs.positive_mask)
     nearest_beyond = masked_min(cost, pairs.negative_mask & is_beyond)
     return ops.where(ops.isinf(nearest_beyond), farthest, nearest_beyond)
+
+
+def column_of(chosen: Tensor, cost: Tensor, mask: Tensor) -> Tensor:
+    """Column `[n]` of the first allowed key at the cost `chosen` `[n, 1]`; else 0."""
+    return ops.argmax(ops.cast((cost == chosen) & mask, "int32"), axis=1)
 
 
 @register("triplet_loss", "triplet")
@@ -98,8 +114,8 @@ class TripletLoss(MetricLoss):
         **kwargs: Any,
     ) -> None:
         super().__init__(distance, **kwargs)
-        _check_strategy("positive", positive_mining_strategy, POSITIVE_STRATEGIES)
-        _check_strategy("negative", negative_mining_strategy, NEGATIVE_STRATEGIES)
+        check_strategy("positive", positive_mining_strategy, POSITIVE_STRATEGIES)
+        check_strategy("negative", negative_mining_strategy, NEGATIVE_STRATEGIES)
         self.positive_mining_strategy = positive_mining_strategy
         self.negative_mining_strategy = negative_mining_strategy
         self.margin = margin
@@ -122,7 +138,8 @@ class TripletLoss(MetricLoss):
         }
 
 
-def _check_strategy(side: str, strategy: str, known: tuple[str, ...]) -> None:
+def check_strategy(side: str, strategy: str, known: tuple[str, ...]) -> None:
+    """Raises a `ValueError` unless the strategy of a side is known."""
     if strategy not in known:
         raise ValueError(
             f"Invalid {side} mining strategy: `{side}_mining_strategy` must be one of "

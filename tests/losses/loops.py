@@ -12,6 +12,8 @@ def cost_matrix(x, distance):
     if distance == "inner_product":
         return -x @ x.T
     difference = x[:, None] - x[None]
+    if distance == "snr":
+        return difference.var(-1) / x.var(-1)[:, None]
     return {
         "squared_euclidean": (difference**2).sum(-1),
         "euclidean": np.sqrt((difference**2).sum(-1)),
@@ -64,4 +66,21 @@ def multi_similarity_by_loops(labels, cost, *, alpha, beta, epsilon, lmda, cente
         attraction = sum(np.exp(alpha * (cost[i, j] + lmda - center)) for j in positives)
         repulsion = sum(np.exp(-beta * (cost[i, j] + lmda - center)) for j in negatives)
         losses.append(np.log1p(attraction) / alpha + np.log1p(repulsion) / beta)
+    return np.array(losses)
+
+
+def circle_by_loops(labels, cost, *, gamma, margin):
+    """TensorFlow Similarity's; 0 for an anchor without a positive or a negative."""
+    losses = []
+    for i in range(len(labels)):
+        positives, negatives = positives_and_negatives(labels, i)
+        if not positives or not negatives:
+            losses.append(0.0)
+            continue
+        p, n = cost[i, positives], cost[i, negatives]
+        pull = gamma * np.maximum(margin + p, 0) * (p - margin)
+        push = gamma * np.maximum(1 + margin - n, 0) * (1 - margin - n)
+        losses.append(
+            np.logaddexp.reduce([0.0, *pull]) + np.logaddexp.reduce([0.0, *push])
+        )
     return np.array(losses)

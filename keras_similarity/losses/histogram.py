@@ -1,0 +1,116 @@
+"""Histogram loss."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from keras_similarity.backend import ops
+from keras_similarity.distances import CosineSimilarity, Distance
+from keras_similarity.losses.cosine_only import checked_cosine, cosine_matrix
+from keras_similarity.losses.metric_loss import MetricLoss, register
+from keras_similarity.losses.no_keys import refuse_keys
+from keras_similarity.losses.soft_histogram import soft_histogram
+from keras_similarity.pairs import Batch, has_any
+from keras_similarity.reducers import SubLoss
+
+Tensor = Any
+
+
+def histogram(
+    similarity: Tensor, positive_mask: Tensor, negative_mask: Tensor, *, delta: float
+) -> Tensor:
+    """Probability that a positive pair is less similar than a negative one, a scalar.
+
+    `sum_b h-_b sum_(c <= b) h+_c` of the two histograms, each of sum 1.
+
+    Args:
+        similarity: Similarities `[n, n]`, from -1 to 1.
+        positive_mask: Bool `[n, n]`: the positive pairs.
+        negative_mask: Bool `[n, n]`: the negative pairs.
+        delta: Width of a bin.
+
+    Returns:
+        0 where one of the masks is empty.
+    """
+    bins = math.ceil(2.0 / delta - 1e-6) + 1
+    places = (similarity + 1.0) * (1.0 / delta)
+    densities = []
+    for mask in (positive_mask, negative_mask):
+        counts = ops.cast(mask, similarity.dtype)
+        found = soft_histogram(places, counts, bins)[0]
+        densities.append(ops.divide_no_nan(found, ops.sum(counts)))
+    return ops.sum(densities[1] * ops.cumsum(densities[0]))
+
+
+@register("histogram")
+class HistogramLoss(MetricLoss):
+    """How far the similarities of positives and of negatives overlap; see `histogram()`.
+
+    Each pair counts once, whichever of its rows is the anchor, if the anchor has both a
+    positive and a negative. The value is one number, whatever the reducer.
+
+    Args:
+        n_bins: Number of intervals from -1 to 1; 100 if neither is given.
+        delta: Their width, `2 / n_bins`.
+        **kwargs: Those of `MetricLoss`: `distance` (one that measures cosines), `miner`,
+            `name`, ...
+
+    Raises:
+        ValueError: If `n_bins` and `delta` contradict each other or are not positive, or
+            `distance` does not measure cosines; when called, if there are keys.
+
+    Reference:
+        [Ustinova and Lempitsky, 2016](https://arxiv.org/abs/1611.00822)
+
+    Example:
+        >>> import numpy as np
+        >>> from keras_similarity.losses import HistogramLoss
+        >>> embeddings = np.array([[1.0, 0.0], [0.6, 0.8], [0.8, 0.6]])
+        >>> loss = HistogramLoss(n_bins=10)
+        >>> round(float(loss(np.array([0, 0, 1]), embeddings)), 3)
+        1.0
+    """
+
+    default_name = "histogram_loss"
+    default_distance = CosineSimilarity
+
+    def __init__(
+        self, n_bins: int | None = None, delta: float | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        for name, value in (("n_bins", n_bins), ("delta", delta)):
+            if value is not None and value <= 0:
+                raise ValueError(f"`{name}` must be positive. Received: {name}={value}.")
+        if None not in (n_bins, delta) and not math.isclose(delta * n_bins, 2.0):
+            raise ValueError(
+                "`delta` must be 2 / n_bins where both are given. Received: "
+                f"n_bins={n_bins}, delta={delta}."
+            )
+        self.n_bins = n_bins
+        self.delta = delta if delta is not None else 2.0 / (n_bins or 100)
+
+    def sub_losses(self, batch: Batch) -> dict[str, SubLoss]:
+        refuse_keys(batch, type(self).__name__)
+        positive, negative = batch.pairs.positive_mask, batch.pairs.negative_mask
+        has_both = has_any(positive) & has_any(negative)
+        value = histogram(
+            cosine_matrix(batch),
+            _once(positive & has_both),
+            _once(negative & has_both),
+            delta=self.delta,
+        )
+        return {"loss": SubLoss(value, kind="reduced")}
+
+    def get_config(self) -> dict[str, Any]:
+        delta = None if self.n_bins is not None else self.delta
+        return {**super().get_config(), "n_bins": self.n_bins, "delta": delta}
+
+    def _checked_distance(self, distance: Distance) -> Distance:
+        return checked_cosine(distance, type(self).__name__)
+
+
+def _once(mask: Tensor) -> Tensor:
+    """The pairs of rows, each in one of its two orders."""
+    row = ops.arange(ops.shape(mask)[0], dtype="int32")
+    return (mask | ops.transpose(mask)) & (row[:, None] <= row[None, :])

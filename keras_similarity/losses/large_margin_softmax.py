@@ -1,0 +1,97 @@
+"""Large-margin softmax loss."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from keras_similarity.array_ops import dtype_name
+from keras_similarity.backend import ops
+from keras_similarity.distances.base import as_floats
+from keras_similarity.distances.normalize import unit
+from keras_similarity.losses.class_weight_loss import positive_integer
+from keras_similarity.losses.margin_softmax import MarginSoftmaxLoss
+from keras_similarity.losses.metric_loss import register
+
+Tensor = Any
+
+
+def multiplied_angle(cosines: Tensor, *, margin: int) -> Tensor:
+    """Cosines of angles `margin` times as large, made to fall all the way.
+
+    `(-1)^k cos(m theta) - 2k` with `k = floor(m theta / pi)`: it falls from 1 at
+    `theta = 0` to `1 - 2m` at `pi`.
+
+    Args:
+        cosines: Floats `[N]`, `cos(theta)`.
+        margin: `m`, 1 or more.
+    """
+    # cos(m theta) as a polynomial, since the angle's slope is infinite at +-1.
+    before, multiple = 1.0, cosines
+    for _ in range(margin - 1):
+        before, multiple = multiple, 2.0 * cosines * multiple - before
+    angles = ops.arccos(ops.clip(ops.stop_gradient(cosines), -1.0, 1.0))
+    # At pi itself the last piece goes on, or the slope would turn round.
+    piece = ops.clip(ops.floor(angles * (margin / math.pi)), 0.0, margin - 1.0)
+    is_odd = piece - 2.0 * ops.floor(piece / 2.0)
+    return (1.0 - 2.0 * is_odd) * multiple - 2.0 * piece
+
+
+def lengths(x: Tensor) -> Tensor:
+    """Length `[N, 1]` of each row; 0, with gradient 0, of a zero row."""
+    x = as_floats(x, ops)
+    return ops.sum(x * unit(x, ops), axis=1, keepdims=True)
+
+
+@register("large_margin_softmax")
+class LargeMarginSoftmaxLoss(MarginSoftmaxLoss):
+    """Large-margin softmax: the angle to the own class is multiplied.
+
+    `-log softmax(scale * |e| * |W_c| * cos(theta_c))` of the row's class, whose own
+    angle is `margin` times as large; see `multiplied_angle()`.
+
+    Args:
+        num_classes: How many classes there are.
+        embedding_size: Width `D` of the embeddings.
+        margin: What the angle is multiplied by: an integer, 1 or more; a fraction is
+            cut off.
+        scale: What logits are multiplied by.
+        **kwargs: Those of `ClassWeightLoss` and `MetricLoss`: `weight_regularizer`,
+            `learning_rate_multiplier`, `miner`, `reducer`, `name`, ...; a `distance`
+            must measure cosines.
+
+    Attributes:
+        W: The variable of the weights, `[D, num_classes]`; normal of deviation 1 at
+            first.
+
+    Reference:
+        [Liu et al., 2016](https://arxiv.org/abs/1612.02295)
+
+    Example:
+        >>> import numpy as np
+        >>> from keras_similarity.losses import LargeMarginSoftmaxLoss
+        >>> loss = LargeMarginSoftmaxLoss(2, 2, margin=2, weight_init_func="identity")
+        >>> round(float(loss(np.array([0]), np.array([[1.0, 1.0]]))), 3)  # cos(90) = 0
+        1.313
+    """
+
+    default_name = "large_margin_softmax_loss"
+
+    def __init__(
+        self,
+        num_classes: int,
+        embedding_size: int,
+        margin: float = 4,
+        scale: float = 1,
+        **kwargs: Any,
+    ) -> None:
+        margin = positive_integer("margin", int(margin))
+        super().__init__(num_classes, embedding_size, margin, scale, **kwargs)
+
+    def target_cosines(self, cosines: Tensor) -> Tensor:
+        return multiplied_angle(cosines, margin=int(self.margin))
+
+    def scaled(self, cosines: Tensor, embeddings: Tensor) -> Tensor:
+        class_lengths = ops.transpose(lengths(self.class_rows))
+        class_lengths = ops.cast(class_lengths, dtype_name(cosines))
+        return cosines * (self.scale * lengths(embeddings)) * class_lengths

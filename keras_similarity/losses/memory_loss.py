@@ -1,0 +1,120 @@
+"""What losses with a memory share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras_similarity.backend import is_traced, ops
+from keras_similarity.distances.base import as_floats
+from keras_similarity.losses.memory import MemoryQueue, memory_labels
+from keras_similarity.losses.metric_loss import registry
+from keras_similarity.losses.wrapper import LossWrapper, own_reduction, pair_loss
+from keras_similarity.pairs import Batch, Pairs
+from keras_similarity.reducers import SubLoss
+
+Tensor = Any
+
+_ALSO = frozenset({"MarginLoss"})
+
+
+class MemoryLoss(LossWrapper):
+    """A loss whose keys are embeddings of past batches, too.
+
+    The memory is in the head of the loss: a similarity model saves and restores it. It
+    advances while `training` is true, which `evaluate` and validation set to false.
+
+    Args:
+        loss: A loss about pairs, its name or its config.
+        embedding_size: Width of the embeddings; `None` to learn it from the model that
+            is compiled, or from the first call.
+        memory_size: How many embeddings are kept.
+        **kwargs: Those of `MetricLoss`.
+
+    Raises:
+        ValueError: If the loss looks at more than pairs, or a size is not positive.
+    """
+
+    takes_pairs = False
+    is_stateful = True
+
+    def __init__(
+        self, loss: Any, embedding_size: int | None, memory_size: int, **kwargs: Any
+    ) -> None:
+        self.loss = pair_loss(loss, type(self).__name__, _ALSO)
+        if kwargs.get("reduction", "auto") == "auto":
+            # The way of the loss inside, whose terms these are.
+            kwargs["reduction"] = own_reduction(self.loss)
+        super().__init__([self.loss], **kwargs)
+        self.reducer = self.loss.reducer if self.reducer is not None else None
+        if memory_size < 1:
+            raise ValueError(
+                f"`memory_size` must be positive. Received: memory_size={memory_size}."
+            )
+        self.memory_size = memory_size
+        self.embedding_size: int | None = None
+        self.queue: MemoryQueue | None = None
+        if embedding_size is not None:
+            self.build(embedding_size)
+
+    def build(self, embedding_size: int) -> None:
+        super().build(embedding_size)
+        if self.queue is not None:
+            if embedding_size != self.embedding_size:
+                raise ValueError(
+                    f"`embedding_size` of {type(self).__name__} must be that of the "
+                    f"model. Received: {self.embedding_size}, for embeddings of "
+                    f"{embedding_size}."
+                )
+            return
+        if embedding_size < 1:
+            raise ValueError(
+                "`embedding_size` must be positive. Received: "
+                f"embedding_size={embedding_size}."
+            )
+        self.embedding_size = embedding_size
+        self.queue = MemoryQueue(self.make_head(), self.memory_size, embedding_size)
+
+    def reset_queue(self) -> None:
+        """Empties the memory."""
+        if self.queue is not None:
+            self.queue.reset()
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "loss": registry.serialize(self.loss),
+            "embedding_size": self.embedding_size,
+            "memory_size": self.memory_size,
+        }
+
+    def _terms(self, batch: Batch) -> dict[str, SubLoss]:
+        return self.loss._terms(batch)
+
+    def _checked_rows(self, labels: Any, embeddings: Any) -> tuple[Tensor, Tensor]:
+        """Labels `[n]` and embeddings `[n, D]`, of which the memory's width is known."""
+        names = ("y_true", "y_pred")
+        rows = Batch(labels, embeddings, distance=self.distance, names=names).embeddings
+        width = rows.shape[1]
+        if self.queue is None:
+            if is_traced(rows):
+                raise ValueError(
+                    "`embedding_size` must be given to a loss with a memory that is "
+                    f"compiled before it knows it: {type(self).__name__}(..., "
+                    f"embedding_size={width})."
+                )
+            self.build(width)
+        if width != self.embedding_size:
+            raise ValueError(
+                f"`y_pred` must have {self.embedding_size} columns, the "
+                f"`embedding_size`. Received: y_pred.shape={tuple(rows.shape)}."
+            )
+        return memory_labels(labels, "y_true"), as_floats(rows, ops)
+
+    def _refuse_keys(
+        self, key_labels: Any, key_embeddings: Any, pairs: Pairs | None = None
+    ) -> None:
+        if any(given is not None for given in (key_labels, key_embeddings, pairs)):
+            raise TypeError(
+                f"The keys of {type(self).__name__} are its memory: it is called as "
+                "loss(labels, embeddings), without keys of your own."
+            )

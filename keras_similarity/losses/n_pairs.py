@@ -1,0 +1,98 @@
+"""N-pairs loss."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras_similarity.backend import ops, static_value
+from keras_similarity.distances import DotProductSimilarity
+from keras_similarity.losses.metric_loss import MetricLoss, register
+from keras_similarity.pairs import Batch, Pairs, masked_log_sum_exp
+from keras_similarity.reducers import SubLoss
+
+Tensor = Any
+
+_NOWHERE = 2**31 - 1
+# Rows up to which all costs are made sooner than the used ones are picked.
+_FEW = 128
+
+
+@register("n_pairs")
+class NPairsLoss(MetricLoss):
+    """One pair a class, the positive of each against those of all the others.
+
+    Takes the first positive pair `(a_c, p_c)` of each class `c`, in the order of rows,
+    and of it `log sum_k exp(s(a_c, p_k)) - s(a_c, p_c)`, over the classes `k`. It depends
+    on the order of the rows; labels are needed beside pairs.
+
+    Args:
+        **kwargs: Those of `MetricLoss`: `distance` (`DotProductSimilarity`, which
+            normalises, by default), `miner`, `reducer`, `name`, ...
+
+    Reference:
+        [Sohn, 2016](https://papers.nips.cc/paper/6200)
+
+    Example:
+        >>> import numpy as np
+        >>> from keras_similarity.losses import NPairsLoss
+        >>> labels, embeddings = np.array([0, 0, 1, 1]), np.eye(4, dtype="float32")
+        >>> round(float(NPairsLoss()(labels, embeddings)), 3)  # log 2
+        0.693
+    """
+
+    default_name = "n_pairs_loss"
+    default_distance = DotProductSimilarity
+
+    def sub_losses(self, batch: Batch) -> dict[str, SubLoss]:
+        positives, is_first = _first_pairs(batch)
+        rows = is_first.shape[0]
+        count = None
+        if rows is not None and rows > _FEW:
+            count = static_value(ops.sum(ops.cast(is_first, "int32")))
+        if count is None:
+            values = _cross_entropies(ops.take(batch.cost, positives, axis=1), is_first)
+        else:
+            values = self._of_few(batch, positives, is_first, max(count, 1))
+        return {"loss": SubLoss(values, ops.cast(is_first, values.dtype))}
+
+    def _of_few(
+        self, batch: Batch, positives: Tensor, is_first: Tensor, count: int
+    ) -> Tensor:
+        """The same from the costs of the pairs that are used, of which there are `count`."""
+        found, anchors = ops.top_k(ops.cast(is_first, "int32"), count)
+        cost = self.distance.cost(
+            ops.take(batch.embeddings, anchors, axis=0),
+            ops.take(batch.keys, ops.take(positives, anchors), axis=0),
+        )
+        values = _cross_entropies(cost, found > 0)
+        return ops.segment_sum(values, anchors, num_segments=is_first.shape[0])
+
+
+def _cross_entropies(cost: Tensor, is_pair: Tensor) -> Tensor:
+    """Loss `[n]` of cost `[n, n]` of the anchors and the positives of pairs; 0 for none."""
+    every = masked_log_sum_exp(-cost, is_pair[None, :])[:, 0]
+    return ops.where(is_pair, every + ops.diagonal(cost), 0.0)
+
+
+def _first_pairs(batch: Batch) -> tuple[Tensor, Tensor]:
+    """The first positive `[n]` of each row, and is the pair the first of its class?"""
+    labels, pairs = batch.labels, batch.pairs
+    row = ops.arange(ops.shape(labels)[0], dtype="int32")
+    if pairs is batch.label_pairs and not batch.has_keys and batch.remove_diagonal:
+        positive = ops.argmax(ops.cast(pairs.positive_mask, "int32"), axis=1)
+        return positive, positive > row
+    order = _order(pairs)
+    first = ops.amin(order, axis=1)
+    is_own = labels[:, None] == labels[None, :]
+    first_of_class = ops.amin(ops.where(is_own, first[None, :], _NOWHERE), axis=1)
+    is_first = (first == first_of_class) & (first != _NOWHERE)
+    return ops.argmin(order, axis=1), is_first
+
+
+def _order(pairs: Pairs) -> Tensor:
+    """Integers `[n, M]`: place of each positive; larger than all of them elsewhere."""
+    order = pairs.positive_order
+    if order is None:
+        rows, keys = ops.shape(pairs.positive_mask)
+        order = ops.reshape(ops.arange(rows * keys, dtype="int32"), (rows, keys))
+    return ops.where(pairs.positive_mask, order, _NOWHERE)

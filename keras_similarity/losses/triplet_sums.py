@@ -1,0 +1,180 @@
+"""Terms of losses with one value a triplet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from keras_similarity.backend import ops
+from keras_similarity.pairs import (
+    Batch,
+    Pairs,
+    TripletRule,
+    Triplets,
+    counted_triplets,
+    random_triplets,
+    sum_over_positives,
+)
+from keras_similarity.reducers import SubLoss
+from keras_similarity.reducers.sub_loss import Listed, is_between
+
+Tensor = Any
+# Cost of positives, of negatives, and of the positives and the negatives, where asked
+# for, to values; all of one shape after broadcasting.
+Formula = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class TripletTerm(SubLoss):
+    """Values of all triplets of a batch, which are summed without being listed.
+
+    Attributes:
+        values: Cost `[n, M]` of anchors and keys.
+        formula: Value of triplets from the costs of anchor and positive, of anchor and
+            negative, and of positive and negative.
+        pairs: Pairs `[n, M]`, which make the triplets.
+        negative_values: Floats `[n, M]` in place of the costs of anchor and negative.
+        key_cost: Cost `[M, M]` of keys and keys, if the formula looks at it.
+    """
+
+    formula: Formula | None = None
+    pairs: Pairs | None = None
+    negative_values: Tensor | None = None
+    key_cost: Tensor | None = None
+
+    def sums(self, low: float | None, high: float | None) -> tuple[Tensor, Tensor | None]:
+        if isinstance(self.pairs.triplets, Triplets):
+            return self._sums_of_list(self.pairs.triplets, low, high)
+
+        def summed(values: Tensor, counts: Tensor) -> Tensor:
+            if low is not None or high is not None:
+                counts = counts * ops.cast(is_between(values, low, high), counts.dtype)
+            sums = ops.sum(values * counts, axis=(1, 2))
+            return ops.stack([sums, ops.sum(counts, axis=(1, 2))], axis=1)
+
+        both = self.total(summed)  # [n, 2]
+        return both[:, 0], ops.stop_gradient(both[:, 1])
+
+    def _sums_of_list(
+        self, triplets: Triplets, low: float | None, high: float | None
+    ) -> tuple[Tensor, Tensor]:
+        values = self._values_of(triplets)
+        counts = ops.cast(triplets.counts, values.dtype)
+        if low is not None or high is not None:
+            counts = counts * ops.cast(is_between(values, low, high), values.dtype)
+        anchors, rows = ops.cast(triplets.anchors, "int32"), ops.shape(self.values)[0]
+        return tuple(
+            ops.segment_sum(column, anchors, num_segments=rows)
+            for column in (values * counts, counts)
+        )
+
+    def listed(self) -> Listed:
+        columns, weights = counted_triplets(self.pairs)
+        values = self._values_of(
+            Triplets(*(column.astype("int32") for column in columns))
+        )
+        return Listed(values, np.stack(columns, axis=1), weights)
+
+    def _values_of(self, triplets: Triplets) -> Tensor:
+        """Values `[T]` of a list."""
+        anchors, positives, negatives = (
+            ops.cast(column, "int32")
+            for column in (triplets.anchors, triplets.positives, triplets.negatives)
+        )
+        keys = ops.shape(self.values)[1]
+
+        def taken(values: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+            return ops.take(ops.reshape(values, (-1,)), rows * keys + columns)
+
+        from_negative = (
+            self.values if self.negative_values is None else self.negative_values
+        )
+        between = None
+        if self.key_cost is not None:
+            between = taken(self.key_cost, positives, negatives)
+        return self.formula(
+            taken(self.values, anchors, positives),
+            taken(from_negative, anchors, negatives),
+            between,
+        )
+
+    def total(self, summed: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        """`summed(values, counts)`, added over the parts that triplets come in.
+
+        Args:
+            summed: Of floats of one shape, `[T]` or `[n, k, M]`, a sum of any shape.
+        """
+        if isinstance(self.pairs.triplets, Triplets):
+            values = self._values_of(self.pairs.triplets)
+            return summed(values, ops.cast(self.pairs.triplets.counts, values.dtype))
+        pairs, rule = self.pairs, self.pairs.triplets
+        # What a rule weights are its projections, not the pairs.
+        is_weighted = rule is None and pairs.is_weighted
+        negatives = pairs.negative_counts if is_weighted else pairs.negative_mask
+        negatives = ops.cast(negatives, self.values.dtype)[:, None, :]
+
+        def term(columns: Tensor, is_positive: Tensor, cost: Tensor, *others: Any) -> Any:
+            negative, key_cost = cost, others
+            if self.negative_values is not None:
+                negative, *key_cost = others
+            counts = ops.cast(is_positive, cost.dtype)
+            if is_weighted:
+                counts = counts * _take(pairs.positive_counts, columns)
+            counts = counts[:, :, None] * negatives  # [n, k, M]
+            if isinstance(rule, TripletRule):
+                counts = counts * ops.cast(
+                    rule.select(columns, *rule.tensors), cost.dtype
+                )
+            between = ops.take(key_cost[0], columns, axis=0) if key_cost else None
+            to_positive = _take(cost, columns)[:, :, None]
+            return summed(
+                self.formula(to_positive, negative[:, None, :], between), counts
+            )
+
+        tensors = (self.values, self.negative_values, self.key_cost)
+        given = (tensor for tensor in tensors if tensor is not None)
+        return sum_over_positives(term, pairs.positive_mask, *given)
+
+
+def triplet_term(
+    formula: Formula, batch: Batch, *, with_keys: bool = False
+) -> TripletTerm:
+    """The term of a formula over all triplets of a batch.
+
+    Args:
+        formula: As `TripletTerm.formula`.
+        batch: The batch.
+        with_keys: Does the formula look at costs of positives and negatives?
+    """
+    key_cost = batch.key_cost if with_keys else None
+    return TripletTerm(
+        batch.cost, kind="triplet", formula=formula, pairs=batch.pairs, key_cost=key_cost
+    )
+
+
+def _take(values: Tensor, columns: Tensor) -> Tensor:
+    return ops.take_along_axis(values, columns, axis=1)
+
+
+def check_triplets_per_anchor(triplets_per_anchor: int | str) -> None:
+    """Raises a `ValueError` unless it is `"all"` or a number from 1."""
+    is_number = isinstance(triplets_per_anchor, int) and triplets_per_anchor >= 1
+    if not is_number and triplets_per_anchor != "all":
+        raise ValueError(
+            '`triplets_per_anchor` must be "all" or an integer from 1. Received: '
+            f"{triplets_per_anchor!r}."
+        )
+
+
+def drawn(batch: Batch, triplets_per_anchor: int | str, generator: Any) -> Batch:
+    """The batch with so many random triplets of each anchor.
+
+    With `"all"`, and where pairs were given or mined, the batch as it is.
+    """
+    if triplets_per_anchor == "all" or batch.has_given_pairs:
+        return batch
+    pairs = random_triplets(batch.pairs, int(triplets_per_anchor), generator)
+    return batch.with_pairs(pairs)
