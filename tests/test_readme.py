@@ -12,6 +12,9 @@ from keras_similarity.backend import framework
 
 ROOT = Path(__file__).resolve().parent.parent
 BLOCK = re.compile(r"^```python *(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PAGES = ["README.md", "CONTRIBUTING.md"]
+PAGES += sorted(page.relative_to(ROOT).as_posix() for page in ROOT.glob("docs/**/*.md"))
+LINK = re.compile(r"\]\(([^)#\s]+)")
 
 
 def blocks(page: str) -> list[tuple[str, str]]:
@@ -45,6 +48,18 @@ def test_the_example_runs(tag, code, tmp_path):
         timeout=300,
     )
     assert result.returncode == 0, result.stderr[-3000:]
+
+
+@pytest.mark.keras_free
+@pytest.mark.parametrize("page", PAGES)
+def test_what_a_page_links_to_is_there(page):
+    path = ROOT / page
+    links = LINK.findall(path.read_text(encoding="utf-8"))
+    missing = [
+        link for link in links if "://" not in link and not (path.parent / link).exists()
+    ]
+    assert not missing
+    assert links or path.name != "README.md"
 
 
 def test_the_readme_has_an_example_for_each_way_to_use_it():

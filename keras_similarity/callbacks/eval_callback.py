@@ -10,11 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from keras_similarity.arrays import check_labels
+from keras_similarity import distances
+from keras_similarity.arrays import check_labels, to_numpy
 from keras_similarity.backend import import_optional, keras
+from keras_similarity.classification_metrics import make_classification_metric
 from keras_similarity.distances import Distance
 from keras_similarity.indexer import Indexer
-from keras_similarity.types import Bools, Floats
+from keras_similarity.matchers import make_classification_matcher
+from keras_similarity.retrieval_metrics.base import check_retrieval_metrics
+from keras_similarity.search.base import check_positive
+from keras_similarity.types import Bools, Floats, Ints
 
 logger = logging.getLogger(__name__)
 
@@ -31,9 +36,9 @@ class EvalCallback(keras.callbacks.Callback):
     `_known_classes` and `_unknown_classes`. A group without a query is left out.
 
     Args:
-        queries: Inputs `[Q, ...]` to look up.
+        queries: Inputs `[Q, ...]` to look up: arrays, or a list of rows.
         query_labels: Their labels `[Q]`.
-        targets: Inputs `[N, ...]` to index.
+        targets: Inputs `[N, ...]` to index, as `queries`.
         target_labels: Their labels `[N]`.
         distance: A `Distance` or its name; `"auto"` is that of the model's index.
         metrics: Classification metrics, by name or as objects.
@@ -48,7 +53,8 @@ class EvalCallback(keras.callbacks.Callback):
         retrieval_metrics: Retrieval metrics, as objects.
 
     Raises:
-        ValueError: If labels and rows do not fit.
+        ValueError: If labels and rows do not fit, there are no rows, or a metric, the
+            matcher, the distance or `k` is not known.
 
     Example:
         >>> import keras, numpy as np
@@ -80,33 +86,26 @@ class EvalCallback(keras.callbacks.Callback):
         retrieval_metrics: Sequence[Any] | None = None,
     ) -> None:
         super().__init__()
-        self.queries = queries
-        self.query_labels = check_labels(
-            query_labels, name="query_labels", rows=len(keras.tree.flatten(queries)[0])
-        )
-        self.targets = targets
-        self.target_labels = check_labels(
-            target_labels, name="target_labels", rows=len(keras.tree.flatten(targets)[0])
-        )
-        self.distance = distance
-        self.metrics = list(metrics)
-        self.k = k
-        self.matcher = matcher
+        self.queries, self.query_labels = _checked("query", queries, query_labels)
+        self.targets, self.target_labels = _checked("target", targets, target_labels)
+        is_auto = isinstance(distance, str) and distance == "auto"
+        self.distance = "auto" if is_auto else distances.get(distance)
+        self.metrics = [make_classification_metric(metric) for metric in metrics]
+        self.k = check_positive("k", k)
+        self.matcher = make_classification_matcher(matcher)
         self.distance_thresholds = (
             [np.inf] if distance_thresholds is None else list(distance_thresholds)
         )
         self.known_classes = known_classes
-        self.retrieval_metrics = list(retrieval_metrics or [])
+        self.retrieval_metrics = check_retrieval_metrics(retrieval_metrics or [])
         self._summary_writer = _summary_writer(tb_logdir)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Writes the values into `logs`, in place."""
         start = time.perf_counter()
         targets = self.model.embed(self.targets)
-        is_auto = isinstance(self.distance, str) and self.distance == "auto"
-        index = Indexer(
-            targets.shape[1], distance=self.model.distance if is_auto else self.distance
-        )
+        distance = self.model.distance if self.distance == "auto" else self.distance
+        index = Indexer(targets.shape[1], distance=distance)
         index.batch_add(targets, labels=self.target_labels, verbose=0)
         queries = self.model.embed(self.queries)
         values: dict[str, float] = {}
@@ -165,6 +164,26 @@ class EvalCallback(keras.callbacks.Callback):
             for name, value in values.items():
                 tf.summary.scalar(name, value, step=epoch)
         self._summary_writer.flush()
+
+
+def _checked(what: str, x: Any, labels: Any) -> tuple[Any, Ints]:
+    """Inputs and labels as arrays, if they are rows of the same number, at least one."""
+    labels = check_labels(labels, name=f"{what}_labels")
+    if isinstance(x, (list, tuple)):
+        shapes = [tuple(getattr(array, "shape", ())) for array in x]
+        # A list of rows, unless it holds an array for each input of the model.
+        has_arrays = shapes and all(shape[:1] == labels.shape for shape in shapes)
+        x = x if has_arrays else to_numpy(x)
+    rows = {len(array) for array in keras.tree.flatten(x)}
+    if rows != {len(labels)}:
+        raise ValueError(
+            f"`{what}_labels` must hold one label a row. Received: {len(labels)} labels "
+            f"for {sorted(rows)} rows."
+        )
+    if not len(labels):
+        name = "queries" if what == "query" else "targets"
+        raise ValueError(f"`{name}` must hold at least one row. Received: none.")
+    return x, labels
 
 
 def _summary_writer(logdir: str | None) -> Any:

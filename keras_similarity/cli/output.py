@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +20,8 @@ def staged_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     It lies beside `path`, so that moving a file is one step. After an exception, Ctrl-C
     included, it is removed and `path` is as it was. Files of the same names are
-    replaced; other files in `path` stay.
+    replaced; other files in `path` stay. Ctrl-C during the move, which takes an instant,
+    comes too late: it does nothing.
 
     Raises:
         CommandError: If the folder cannot be written.
@@ -35,9 +38,24 @@ def staged_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         ) from error
     try:
         yield folder
-        _move_files(folder, target)
+        with _no_interrupts():
+            _move_files(folder, target)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """Ctrl-C does nothing inside the block."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Others get none, and may not set handlers.
+        return
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        # None stands for a handler that is not Python's, which cannot be set again.
+        signal.signal(signal.SIGINT, signal.SIG_DFL if handler is None else handler)
 
 
 def _move_files(source: Path, target: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import zipfile
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -60,8 +62,16 @@ def load_model(path: str) -> Any:
     keras = require_keras("`ksim search`")
     from keras_similarity.models import SimilarityModel
 
+    damaged = CommandError(
+        f"{path!r} cannot be read as a Keras model: it is damaged or incomplete, or was "
+        "never one."
+    )
+    if path.endswith(".keras") and not zipfile.is_zipfile(path):
+        raise damaged
     try:
         model = keras.saving.load_model(path)
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise damaged from error
     except (ValueError, TypeError, OSError, KeyError) as error:
         reason = " ".join(str(error).split())[:200]
         raise CommandError(

@@ -272,7 +272,10 @@ class Indexer:
             ValueError: If the index is empty or an argument is not known.
         """
         if not self.search.size():
-            raise ValueError("lookups must not be empty. Is there no data in the index?")
+            hint = " Call `build_index()` first." if self.size() else ""
+            raise ValueError(
+                f"lookups must not be empty. Is there no data in the index?{hint}"
+            )
         labels, lookups = self._judged(predictions, target_labels, k)
         calibration = self._judge.calibrate(
             labels,
@@ -314,7 +317,7 @@ class Indexer:
         """
         self._check_not_empty()
         thresholds = self._check_calibrated().distances
-        lookups = self._lookup(self._embeddings(predictions), k)
+        lookups = self._lookup_at_most(self._embeddings(predictions), k)
         return self._judge.match(lookups, thresholds, no_match_label, matcher)
 
     def is_within(self, distances: Any, cutpoint: str = "optimal") -> Bools:
@@ -484,11 +487,14 @@ class Indexer:
     def _judged(
         self, predictions: Any, target_labels: Any, k: int
     ) -> tuple[Any, Lookups]:
-        """Labels, and lookups no wider than the index has rows."""
+        """Labels, and the lookups of their queries."""
         embeddings = self._embeddings(predictions)
         labels = check_labels(target_labels, name="target_labels", rows=len(embeddings))
-        k = min(check_positive("k", k), self.search.size())
-        return labels, self._lookup(embeddings, k)
+        return labels, self._lookup_at_most(embeddings, k)
+
+    def _lookup_at_most(self, embeddings: Floats, k: int) -> Lookups:
+        """Lookups no wider than the index has rows: matchers vote on real neighbours."""
+        return self._lookup(embeddings, min(check_positive("k", k), self.search.size()))
 
     @property
     def _judge(self) -> Judge:

@@ -9,12 +9,13 @@ import numpy as np
 from keras_similarity.arrays import to_numpy
 from keras_similarity.backend import keras, ops
 from keras_similarity.models.forward import Forward, select_output
-from keras_similarity.models.functional import Functional, TwoWayModel
+from keras_similarity.models.functional import Functional
+from keras_similarity.models.labels import LabelSafeModel
 from keras_similarity.preprocessing import Preprocessing
 from keras_similarity.types import Floats
 
 
-class EmbeddingModel(TwoWayModel):
+class EmbeddingModel(LabelSafeModel):
     """What a similarity model is without its index: inputs become embeddings, fast.
 
     Attributes:
@@ -71,9 +72,12 @@ class EmbeddingModel(TwoWayModel):
     @property
     def embedding_size(self) -> int | None:
         """Width of the embedding; `None` for a model with a `call()` of its own."""
+        return self._size_of_output(self._embedding_output)
+
+    def _size_of_output(self, output: int | str | None) -> int | None:
         if not isinstance(self, Functional):
             return None
-        return select_output(self.output, self._embedding_output).shape[-1]
+        return select_output(self.output, output).shape[-1]
 
     def _choose_output(self, output: int | str | None) -> None:
         self.__dict__.update(_embedding_output=output, _forward=None)

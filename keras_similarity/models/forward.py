@@ -71,8 +71,17 @@ class Forward:
         if framework() == "jax" and rows <= _BUCKETS[-1]:
             bucket = next(size for size in _BUCKETS if size >= rows)
             if bucket > rows:
-                batch = keras.tree.map_structure(lambda a: _padded(a, bucket), batch)
-        return ops.convert_to_numpy(self._run(batch))[:rows]
+                return self._embed_padded(batch, rows, bucket)
+        return ops.convert_to_numpy(self._run(batch))
+
+    def _embed_padded(self, batch: Any, rows: int, bucket: int) -> Floats:
+        padded = keras.tree.map_structure(lambda array: _padded(array, bucket), batch)
+        try:
+            outputs = self._run(padded)
+        except ValueError:
+            # Inputs of a wrong shape: let the error tell the shape that the user knows.
+            outputs = self._run(batch)
+        return ops.convert_to_numpy(outputs)[:rows]
 
 
 def select_output(outputs: Any, chosen: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -16,8 +17,27 @@ from keras_similarity.indexer import Indexer
 
 _INDEX = "index"
 _EXTRAS = "similarity.json"
+# Arguments of TensorFlow Similarity's `save` that mean nothing to Keras 3.
+_OLD_OPTIONS = (
+    "include_optimizer",
+    "save_format",
+    "signatures",
+    "options",
+    "save_traces",
+)
 # What Keras writes when it saves into a folder.
 _FOLDER_CONTENT = {"assets", "config.json", "metadata.json", "model.weights.h5"}
+
+logger = logging.getLogger(__name__)
+
+
+def drop_old_options(arguments: dict[str, Any]) -> None:
+    """Takes TensorFlow Similarity's options of `save` out of `arguments`, and logs it."""
+    dropped = [name for name in _OLD_OPTIONS if name in arguments]
+    for name in dropped:
+        del arguments[name]
+    if dropped:
+        logger.warning("`save` ignores %s, which Keras 3 has not.", ", ".join(dropped))
 
 
 def check_target(path: str, *, overwrite: bool) -> None:
@@ -57,8 +77,8 @@ def replace_atomically(path: str, write: Callable[[str], None]) -> None:
     """Calls `write(temporary path)` and moves what it wrote to `path`, in one step.
 
     Whatever interrupts it, the old file stays. A folder is moved aside first, since no
-    system call replaces one: a crash between the two moves leaves it beside its place,
-    under a name that starts with a dot.
+    portable call replaces one: a kill between the two moves leaves it beside its place,
+    under a name that starts with a dot and ends in `.old`.
     """
     if "://" in path:
         _put(path, write)
@@ -71,7 +91,8 @@ def replace_atomically(path: str, write: Callable[[str], None]) -> None:
         write(str(written))
         _sync(written)
         if target.is_dir():
-            _swap(written, target, aside=folder / "replaced")
+            # Not in `folder`, which is deleted whatever happens.
+            _swap(written, target, aside=folder.with_name(f"{folder.name}.old"))
         else:
             os.replace(written, target)
         _sync(target.parent, recursive=False)
@@ -91,18 +112,22 @@ def _put(url: str, write: Callable[[str], None]) -> None:
 
 
 def _swap(written: Path, target: Path, aside: Path) -> None:
-    os.replace(target, aside)
     try:
+        os.replace(target, aside)
         os.replace(written, target)
-    except BaseException:
-        os.replace(aside, target)
-        raise
+    finally:
+        # An interrupt may come before, between or after the moves.
+        if not target.exists():
+            os.replace(aside, target)
+        shutil.rmtree(aside, ignore_errors=True)
 
 
-def write_assets(folder: str, index: Indexer | None, extras: dict[str, Any]) -> None:
+def write_assets(
+    folder: str, index: Indexer | None, extras: dict[str, Any], *, compression: bool
+) -> None:
     """Writes the index and `extras` (plain data) into a model's folder of assets."""
     if index is not None:
-        index.save(Path(folder, _INDEX))
+        index.save(Path(folder, _INDEX), compression=compression)
     if extras:
         Path(folder, _EXTRAS).write_text(json.dumps(extras), encoding="utf-8")
 
@@ -121,16 +146,36 @@ def read_assets(folder: str | None) -> tuple[Indexer | None, dict[str, Any]]:
 
 @contextmanager
 def index_folder(path: str | os.PathLike[str]) -> Iterator[str]:
-    """The folder of an index that is at `path`, or inside of a model saved there."""
+    """The folder of an index that is at `path`, or inside of a model saved there.
+
+    Of a model at a URL the index is downloaded.
+    """
+    if "://" in os.fspath(path):
+        if not os.fspath(path).endswith(".keras"):
+            yield os.fspath(path)
+            return
+        import fsspec
+
+        with fsspec.open(os.fspath(path)) as remote, _unzipped_index(remote) as folder:
+            yield folder
+        return
     if not os.path.isfile(path):
         inside = Path(path, "assets", _INDEX)
         yield str(inside) if inside.exists() else os.fspath(path)
         return
-    with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as folder:
+    with _unzipped_index(path) as folder:
+        yield folder
+
+
+@contextmanager
+def _unzipped_index(file: Any) -> Iterator[str]:
+    """The index in the file of a model, a path or a stream, unpacked."""
+    with zipfile.ZipFile(file) as archive, tempfile.TemporaryDirectory() as folder:
         prefix = f"assets/{_INDEX}/"
         names = [name for name in archive.namelist() if name.startswith(prefix)]
         if not names:
-            raise ValueError(f"The model {os.fspath(path)!r} was saved without an index.")
+            name = getattr(file, "full_name", file)
+            raise ValueError(f"The model {str(name)!r} was saved without an index.")
         archive.extractall(folder, names)
         yield str(Path(folder, "assets", _INDEX))
 

@@ -20,8 +20,17 @@ from keras_similarity.models.embedding_model import EmbeddingModel
 from keras_similarity.models.forward import row_count
 from keras_similarity.models.functional import Functional, leaf_of
 from keras_similarity.models.index_options import IndexOptions, distance_of
+from keras_similarity.models.learning_rates import multiply_learning_rates
+from keras_similarity.models.loss_heads import (
+    attached_heads,
+    build_losses,
+    check_classes,
+    heads_of,
+    training_mode,
+)
 from keras_similarity.models.saving import (
     check_target,
+    drop_old_options,
     index_folder,
     read_assets,
     replace_atomically,
@@ -29,6 +38,7 @@ from keras_similarity.models.saving import (
 )
 from keras_similarity.preprocessing import Preprocessing
 from keras_similarity.registry import register_serializable
+from keras_similarity.search.base import check_positive
 from keras_similarity.types import CalibrationResults, Floats, Ints, Lookup, Lookups
 
 logger = logging.getLogger(__name__)
@@ -63,7 +73,7 @@ class SimilarityModel(EmbeddingModel):
             **super()._first_parts(),
             "_index": None,
             "_options": None,
-            "_saves_index": True,
+            "_index_saving": {"save_index": True, "compression": True},
         }
 
     # Compiling.
@@ -93,7 +103,8 @@ class SimilarityModel(EmbeddingModel):
         Args:
             optimizer: As Keras'. So are `loss`, `metrics`, `loss_weights`,
                 `weighted_metrics`, `run_eagerly`, `steps_per_execution` and `**kwargs`.
-            loss: A loss, or one for each output.
+            loss: A loss, or one for each output. The weights and the state of metric
+                losses become the model's: trained by `fit`, saved and restored.
             metrics: Metrics of training.
             loss_weights: Weight of each loss.
             weighted_metrics: Metrics that sample weights apply to.
@@ -110,43 +121,79 @@ class SimilarityModel(EmbeddingModel):
             stat_buffer_size: Lookups that statistics are kept of.
 
         Raises:
-            ValueError: If `distance` is `"auto"` and the loss has none.
+            ValueError: If `distance` is `"auto"` and the loss has none, or a loss is for
+                embeddings of another width. Then nothing has changed.
         """
         if isinstance(distance, str) and distance == "auto":
             distance = distance_of(loss)
         options = IndexOptions(
             distance, search, kv_store, evaluator, embedding_output, stat_buffer_size
         )
-        options.check(self.output if isinstance(self, Functional) else None)
-        super().compile(
-            optimizer=optimizer,
-            loss=loss,
-            metrics=metrics,
-            loss_weights=loss_weights,
-            weighted_metrics=weighted_metrics,
-            run_eagerly=run_eagerly,
-            steps_per_execution=steps_per_execution,
-            **kwargs,
-        )
+        outputs = self.output if isinstance(self, Functional) else None
+        options.check(outputs)
+        fresh = self._make_index(options)  # First: it may fail, and changes nothing.
+        build_losses(loss, outputs, size=self._size_of_output(embedding_output))
+        # Keras goes on with the loss that it has, where none is given.
+        heads = heads_of(self.loss if loss is None else loss)
+        with attached_heads(self, heads):
+            super().compile(
+                optimizer=optimizer,
+                loss=loss,
+                metrics=metrics,
+                loss_weights=loss_weights,
+                weighted_metrics=weighted_metrics,
+                run_eagerly=run_eagerly,
+                steps_per_execution=steps_per_execution,
+                **kwargs,
+            )
+            multiply_learning_rates(self.optimizer, heads)
         self.__dict__["_forward"] = None  # Layers may have changed.
-        if not self._keeps_index(options):
-            self._set_index(options)
+        if not self._keeps_index(options, fresh):
+            self._set_index(options, fresh)
 
     def get_compile_config(self) -> dict[str, Any]:
         """Arguments of `compile`, as plain data; empty if the model is not compiled."""
         config = super().get_compile_config()
-        if config:
+        if config and self._options is not None:
             config["similarity"] = self._options.config()
+            config["has_trained"] = bool(self.optimizer and self.optimizer.built)
         return config
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles the model with what `get_compile_config` gave."""
         config = dict(config)
         similarity = config.pop("similarity", {})
+        has_state = config.pop("has_trained", True)
         self.compile(**keras.saving.deserialize_keras_object(config), **similarity)
-        if self.built and self.optimizer is not None:
+        if self.built and self.optimizer is not None and has_state:
             # Or Keras has nothing to restore the optimizer's state into.
             self.optimizer.build(self.trainable_variables)
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """The loss of a step, as `keras.Model.compute_loss`.
+
+        The state of losses, such as a memory, changes in training only.
+        """
+        with training_mode(self.loss, training):
+            return super().compute_loss(x, y, y_pred, sample_weight, training=training)
+
+    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Trains the model, as `keras.Model.fit`.
+
+        Raises:
+            ValueError: On JAX, if a batch of a data set has labels beyond int32, or such
+                labels come with a `class_weight`; if the loss has weights of classes and
+                an array `y` has other labels.
+        """
+        check_classes(self.loss, y)
+        return super().fit(x, y, *args, **kwargs)
 
     # The index.
 
@@ -179,7 +226,7 @@ class SimilarityModel(EmbeddingModel):
             distance, search, kv_store, evaluator, embedding_output, stat_buffer_size
         )
         options.check(self.output if isinstance(self, Functional) else None)
-        self._set_index(options)
+        self._set_index(options, self._make_index(options))
 
     @property
     def distance(self) -> Distance | None:
@@ -214,7 +261,7 @@ class SimilarityModel(EmbeddingModel):
             x: Inputs `[N, ...]`.
             y: Labels `[N]`, integers; without them neighbours have none.
             data: What lookups give back with each row, `[N]`: pictures, names, ...
-            build: Make them searchable now?
+            build: Make them searchable now? If not, `build_index()` does.
             verbose: Show progress?
         """
         self._check_has_index()
@@ -242,6 +289,10 @@ class SimilarityModel(EmbeddingModel):
             verbose=verbose,
         )
 
+    def build_index(self, verbose: int = 1) -> None:
+        """Makes the examples searchable that were added with `build=False`."""
+        self.indexer.build_index(verbose=verbose)
+
     def lookup(self, x: Any, k: int = 5, verbose: int = 1) -> Lookups:
         """The `k` nearest neighbours of each example, as columns and as lists.
 
@@ -253,6 +304,7 @@ class SimilarityModel(EmbeddingModel):
             verbose: Show progress?
         """
         self._check_has_index()
+        k = check_positive("k", k)
         embeddings = self.embed(x, verbose=verbose)
         return self._index_of(embeddings).batch_lookup(embeddings, k=k, verbose=verbose)
 
@@ -311,6 +363,7 @@ class SimilarityModel(EmbeddingModel):
             ValueError: If the index is empty.
         """
         self._check_has_index()
+        k = check_positive("k", k)
         labels = _checked_labels(y, x)
         matcher = make_classification_matcher(matcher)
         metric = make_classification_metric(calibration_metric)
@@ -359,6 +412,7 @@ class SimilarityModel(EmbeddingModel):
             raise ValueError(
                 f"`cutpoint` must be one of {known}. Received: {cutpoint!r}."
             )
+        k = check_positive("k", k)
         matches = index.match(
             self.embed(x, verbose=verbose),
             no_match_label=no_match_label,
@@ -410,6 +464,7 @@ class SimilarityModel(EmbeddingModel):
             IndexError: If the index is empty.
         """
         index = self._calibrated_index()
+        k = check_positive("k", k)
         thresholds = [cutpoint["distance"] for cutpoint in index.cutpoints.values()]
         found = index.evaluate_classification(
             self.embed(x, verbose=verbose),
@@ -447,17 +502,23 @@ class SimilarityModel(EmbeddingModel):
     ) -> None:
         """Saves the model, its index and the calibration in one step.
 
-        Whatever interrupts it, the file that was there stays as it was.
+        Whatever interrupts it, the file that was there stays as it was. (So it does not
+        with `keras.saving.save_model`, which empties the file first.)
+
+        `keras.saving.load_model` reads files and folders. Download what is at a URL
+        first: `fsspec.filesystem("s3").get("bucket/model.keras", "model.keras")`.
+        `load_index` reads the index of a model at a URL, too.
 
         Args:
             filepath: Name that ends in `.keras`, or an fsspec URL that does; another
-                name makes a folder with the same content. `keras.saving.load_model`
-                reads files and folders.
+                name makes a folder with the same content.
             save_index: Does the index go along?
-            compression: Not used: kept for TensorFlow Similarity's programs.
+            compression: Compress the index? Smaller, and slower to write and read.
             overwrite: May a file that is there be replaced?
             zipped: As Keras'.
-            **kwargs: As Keras'.
+            **kwargs: As Keras'. `include_optimizer`, `save_format`, `signatures`,
+                `options` and `save_traces`, of TensorFlow Similarity's programs, do
+                nothing.
 
         Raises:
             FileExistsError: If the file is there and `overwrite` is false, or what is
@@ -468,12 +529,17 @@ class SimilarityModel(EmbeddingModel):
         check_target(path, overwrite=overwrite)
         if zipped is None:
             zipped = path.endswith(".keras")
+        drop_old_options(kwargs)
         save = super().save
-        self.__dict__["_saves_index"] = save_index
+        usual = self._index_saving
+        self.__dict__["_index_saving"] = {
+            "save_index": save_index,
+            "compression": compression,
+        }
         try:
             replace_atomically(path, lambda part: save(part, zipped=zipped, **kwargs))
         finally:
-            self.__dict__["_saves_index"] = True
+            self.__dict__["_index_saving"] = usual
 
     def save_index(
         self, filepath: Any, compression: bool = True, overwrite: bool = True
@@ -489,7 +555,8 @@ class SimilarityModel(EmbeddingModel):
         """Puts a saved index in place of the model's.
 
         Args:
-            filepath: A folder that `save_index` wrote, or a model saved with an index.
+            filepath: A folder that `save_index` wrote, or a model saved with an index;
+                or the fsspec URL of one.
 
         Raises:
             ValueError: If there is none, or it is damaged, or of another embedding size.
@@ -513,7 +580,8 @@ class SimilarityModel(EmbeddingModel):
             extras["preprocessing"] = self.preprocessing.get_config()
         if self.class_names is not None:
             extras["class_names"] = list(self.class_names)
-        write_assets(folder, self._index if self._saves_index else None, extras)
+        index = self._index if self._index_saving["save_index"] else None
+        write_assets(folder, index, extras, compression=self._index_saving["compression"])
 
     def load_assets(self, folder: str | None) -> None:
         """Keras calls this with what `save_assets` wrote."""
@@ -526,18 +594,23 @@ class SimilarityModel(EmbeddingModel):
 
     # Parts.
 
-    def _set_index(self, options: IndexOptions) -> None:
+    def _make_index(self, options: IndexOptions) -> Indexer | None:
+        """A new index; `None` where the model does not know its embedding size yet."""
+        output = options.embedding_output
+        size = self._size_of_output(output)
+        if size is None and self._index is not None and output == self._embedding_output:
+            size = self._index.embedding_size
+        return None if size is None else options.make_index(size)
+
+    def _set_index(self, options: IndexOptions, index: Indexer | None) -> None:
         self._choose_output(options.embedding_output)
-        size = self.embedding_size
-        index = None if size is None else options.make_index(size)
         self.__dict__.update(_options=options, _index=index)
 
-    def _keeps_index(self, options: IndexOptions) -> bool:
-        """Do the options describe the index that is there?"""
+    def _keeps_index(self, options: IndexOptions, fresh: Indexer | None) -> bool:
+        """Is the index that is there like the fresh one that the options describe?"""
         index, output = self._index, options.embedding_output
-        if index is None or output != self._embedding_output:
+        if index is None or fresh is None or output != self._embedding_output:
             return False
-        fresh = options.make_index(index.embedding_size)
         if IndexOptions.of(fresh, output) != IndexOptions.of(index, output):
             if index.size():
                 logger.warning("Another index: %d examples are dropped.", index.size())

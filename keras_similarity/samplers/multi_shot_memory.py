@@ -10,12 +10,8 @@ import numpy as np
 
 from keras_similarity.arrays import check_labels, to_numpy
 from keras_similarity.samplers.class_batches import ClassBatches
-from keras_similarity.samplers.sampler import (
-    Augmenter,
-    Sampler,
-    choose_seed,
-    narrow_labels,
-)
+from keras_similarity.samplers.label_range import lasting_labels, narrow_labels
+from keras_similarity.samplers.sampler import Augmenter, Sampler, choose_seed
 from keras_similarity.samplers.select_examples import select_rows
 from keras_similarity.types import Ints
 
@@ -31,8 +27,10 @@ class MultiShotMemorySampler(Sampler):
     Args:
         x: Examples `[N, ...]`: an array, or with `load_example_fn` any sequence (of
             paths, say). It is not copied.
-        y: Integer labels `[N]`. Batches have them as int32 if all fit, else as int64,
-            which JAX cannot hold unless told to (`jax_enable_x64`).
+        y: Integer labels `[N]`. Batches have them as int32 if all fit, else as int64. On
+            JAX, which has no int64 unless told to (`jax_enable_x64`), batches then have
+            numbers of the classes instead, from 0 in the order of the ids; `get_slice`
+            still gives the ids.
         load_example_fn: Called with each example of `x` when it is read; what it returns
             is stacked. `None` takes the example as it is.
         classes_per_batch: From 1 to the number of classes.
@@ -94,6 +92,7 @@ class MultiShotMemorySampler(Sampler):
             num_name="total_examples_per_class",
         )
         self._y = narrow_labels(labels[self._rows])
+        self._batch_y = lasting_labels(self._y)
         self._load_example_fn = load_example_fn
         self._num_threads = workers
         self.augmenter = augmenter
@@ -137,7 +136,7 @@ class MultiShotMemorySampler(Sampler):
         return self._examples(self._rows[begin:end]), self._y[begin:end]
 
     def load(self, rows: Ints, is_warmup: bool) -> tuple[Any, Any]:
-        x, y = self._examples(self._rows[rows]), self._y[rows]
+        x, y = self._examples(self._rows[rows]), self._batch_y[rows]
         if self.augmenter is None:
             return x, y
         x, y = self.augmenter(x, y, 1, is_warmup)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,12 +10,14 @@ import numpy as np
 
 from keras_similarity.backend import keras
 from keras_similarity.samplers.class_batches import ClassBatches
+from keras_similarity.samplers.label_range import check_label_range
 from keras_similarity.types import Ints
 
 #: `augmenter(x, y, num_augmentations_per_example, is_warmup)`.
 Augmenter = Callable[[Any, Any, int, bool], Any]
 
-_INT32 = np.iinfo(np.int32)
+# One for all samplers: a lock of its own would keep a sampler from being pickled.
+_COUNTING = threading.Lock()
 
 
 class Sampler(keras.utils.PyDataset):
@@ -24,12 +27,15 @@ class Sampler(keras.utils.PyDataset):
     sampler` goes through one epoch, and the next such loop through the next;
     `sampler.batch(epoch, step)` is any batch, and changes nothing.
 
-    Batches depend on the seed, the epoch and the step alone. `fit(shuffle=True)`, the
-    default, permutes the batches of an epoch; with `shuffle=False` they come in the
-    order of a loop. Threads may read batches at the same time.
+    Batches depend on the seed, the epoch and the step alone, and come in that order,
+    whatever `fit(shuffle=...)` says: Keras would permute the batches of an epoch, so
+    `sampler[i]` is the next batch for any `i` that is in range. Batches that Keras draws
+    to build a model come again when it trains. (Where a sampler has been in a `fit`
+    already, those drawn to build a second model are passed over.)
 
-    Keras' own `workers` stay at 1: with more, it trains on batches that it drew to build
-    the model, and on others twice.
+    Threads may read batches at the same time, each of which then goes to one of them.
+    So may Keras' own `workers`; the batches of two threads may change places. Worker
+    processes (`use_multiprocessing`) are refused.
 
     A subclass reads the rows of a batch in `load(rows, is_warmup)`.
 
@@ -42,15 +48,16 @@ class Sampler(keras.utils.PyDataset):
         super().__init__()
         self.batches = batches
         self.warmup = warmup
-        self._epoch = 0
+        # How many batches have gone out in all, and had when the last epoch ended.
+        self._position = 0
+        self._settled = 0
         self._is_first_end = True
         self._has_begun = False
-        self._steps_taken: set[int] = set()
 
     @property
     def epoch(self) -> int:
         """The epoch that is under way or comes next, from 0."""
-        return self._epoch
+        return self._position // len(self)
 
     @property
     def batch_size(self) -> int:
@@ -71,55 +78,65 @@ class Sampler(keras.utils.PyDataset):
 
         Raises:
             IndexError: If `step` is not from 0 to `steps_per_epoch - 1`.
+            ValueError: If the augmenter made labels that JAX cannot hold.
         """
-        if not 0 <= step < len(self):
-            raise IndexError(
-                f"A batch is from 0 to {len(self) - 1}, `steps_per_epoch` of them. "
-                f"Received: {step}."
-            )
-        return self.load(self.batches.rows(epoch, step), epoch < self.warmup)
+        self._check_step(step)
+        x, y = self.load(self.batches.rows(epoch, step), epoch < self.warmup)
+        check_label_range(y, name="y of a batch")
+        return x, y
 
     def __len__(self) -> int:
         return self.steps_per_epoch
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
-        batch = self.batch(self._epoch, int(index))
-        self._steps_taken.add(int(index))
-        return batch
+        self._check_step(int(index))
+        with _COUNTING:
+            position = self._position
+            self._position += 1
+        return self.batch(*divmod(position, len(self)))
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
-        epoch = self._epoch
+        epoch = self.epoch
         for step in range(len(self)):
             yield self.batch(epoch, step)
-        self._epoch = epoch + 1
+        self._position = self._settled = (epoch + 1) * len(self)
 
     def on_epoch_begin(self) -> None:
-        """Called by Keras."""
+        """Called by Keras.
+
+        Raises:
+            ValueError: If it is to read batches in other processes.
+        """
+        if self.use_multiprocessing:
+            raise ValueError(
+                "`use_multiprocessing` must be False: processes cannot count batches "
+                "together. Received: True. `workers` alone makes threads."
+            )
         self._has_begun = True
 
     def on_epoch_end(self) -> None:
-        """Called by Keras, which calls it before the first epoch of each `fit` too.
+        """Called by Keras, at the start of each `fit` too.
 
-        On JAX and torch the first such call may even follow an `on_epoch_begin` and a
-        batch, drawn to build the model. So the first call ever ends no epoch, nor does
-        one without a begin, nor one after which steps are missing (a `fit` with its own
-        `steps_per_epoch` goes on with them).
+        That call follows no begin, or follows one and the batches that were drawn to
+        build the model, which the first call ever takes to be so. What went out before
+        it is not trained on (TensorFlow draws two batches for their shapes), so it goes
+        out again; but for what Keras' own workers drew, which they keep.
         """
-        is_whole = len(self._steps_taken) == len(self)
-        if self._has_begun and is_whole and not self._is_first_end:
-            self._epoch += 1
-            self._steps_taken = set()
+        is_kept = self._has_begun and (not self._is_first_end or self.workers > 1)
+        with _COUNTING:
+            if is_kept:
+                self._settled = self._position
+            else:
+                self._position = self._settled
         self._is_first_end = False
         self._has_begun = False
 
-
-def narrow_labels(labels: Ints) -> Ints:
-    """Labels as int32 if all fit, else as int64.
-
-    JAX wraps int64 around to int32 without a word.
-    """
-    fits = not len(labels) or (_INT32.min <= labels.min() and labels.max() <= _INT32.max)
-    return labels.astype("int32" if fits else "int64")
+    def _check_step(self, step: int) -> None:
+        if not 0 <= step < len(self):
+            raise IndexError(
+                f"A batch is from 0 to {len(self) - 1}, `steps_per_epoch` of them. "
+                f"Received: {step}."
+            )
 
 
 def choose_seed(seed: int | None) -> int:

@@ -8,12 +8,8 @@ import numpy as np
 
 from keras_similarity.arrays import check_labels, to_numpy
 from keras_similarity.samplers.class_batches import ClassBatches
-from keras_similarity.samplers.sampler import (
-    Augmenter,
-    Sampler,
-    choose_seed,
-    narrow_labels,
-)
+from keras_similarity.samplers.label_range import narrow_labels
+from keras_similarity.samplers.sampler import Augmenter, Sampler, choose_seed
 from keras_similarity.types import Ints
 
 

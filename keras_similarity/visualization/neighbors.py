@@ -73,6 +73,8 @@ def plot_neighbors(
     # Each picture has two lines of text above it, and the figure one below.
     size = (max(1.15 * columns, 6.0), 1.6 * len(rows) + (0.8 if title else 0.4))
     figure = new_figure("plot_neighbors", show=show, size=size)
+    if threshold is not None:
+        figure.get_layout_engine().set(w_pad=0.15)  # Room for the bars.
     grid = figure.subplots(len(rows), columns, squeeze=False)
     for cells, picture, label, row in zip(grid, queries, labels, rows, strict=True):
         _draw_query(cells[0], picture, label, class_names, cmap)
@@ -172,7 +174,7 @@ def _draw_end_of_matches(
         for neighbor in row
     )
     axes = cells[matches]
-    axes.plot(
+    (bar,) = axes.plot(
         [1.1, 1.1],
         [-0.05, 1.05],
         transform=axes.transAxes,
@@ -180,6 +182,7 @@ def _draw_end_of_matches(
         linewidth=2.5,
         clip_on=False,
     )
+    bar.set_in_layout(False)  # Or columns with a bar would be farther apart.
 
 
 def _key(threshold: float | None, is_similarity: bool) -> str:

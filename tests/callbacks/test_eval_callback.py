@@ -107,9 +107,44 @@ def test_early_stopping_and_checkpoints_can_watch_the_values(tmp_path):
     assert (tmp_path / "best.keras").exists()
 
 
-def test_labels_and_rows_must_fit():
-    with pytest.raises(ValueError, match="`query_labels` must hold one label a row"):
-        EvalCallback(QUERIES, [0, 1], TARGETS, TARGET_LABELS)
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (
+            {"query_labels": [0, 1]},
+            ValueError,
+            "`query_labels` must hold one label a row",
+        ),
+        ({"queries": [], "query_labels": []}, ValueError, "`queries` must hold at least"),
+        ({"targets": TARGETS[:0], "target_labels": []}, ValueError, "`targets` must"),
+        ({"metrics": ["f3"]}, ValueError, "f3"),
+        ({"matcher": "nearest"}, ValueError, "nearest"),
+        ({"distance": "cosin"}, ValueError, "cosin"),
+        ({"k": 0}, ValueError, "`k` must be at least 1"),
+        ({"k": "1"}, TypeError, "`k` must be an integer"),
+        ({"retrieval_metrics": ["recall"]}, Exception, "recall"),
+    ],
+)
+def test_bad_arguments_are_told_before_training(arguments, error, message):
+    given = {
+        "queries": QUERIES,
+        "query_labels": QUERY_LABELS,
+        "targets": TARGETS,
+        "target_labels": TARGET_LABELS,
+    }
+    with pytest.raises(error, match=message):
+        EvalCallback(**{**given, **arguments})
+
+
+@pytest.mark.parametrize("as_rows", [list, np.ndarray.tolist])
+def test_rows_may_come_as_lists(as_rows):
+    callback = EvalCallback(
+        as_rows(QUERIES), QUERY_LABELS.tolist(), as_rows(TARGETS), TARGET_LABELS
+    )
+    callback.set_model(identity_model(4))
+    logs = {}
+    callback.on_epoch_end(0, logs)
+    assert logs["binary_accuracy"] == 0.75
 
 
 def test_values_go_to_tensorboard(tmp_path):

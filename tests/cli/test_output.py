@@ -1,3 +1,7 @@
+import contextlib
+import os
+import signal
+
 import pytest
 
 from keras_similarity.cli.errors import CommandError
@@ -38,6 +42,25 @@ def test_after_a_failure_nothing_is_left(tmp_path, error):
         raise error
     assert contents(tmp_path) == {"demo/a": "old"}
     assert [path.name for path in tmp_path.iterdir()] == ["demo"]
+
+
+def test_an_interrupt_during_the_move_leaves_no_mixture(tmp_path, monkeypatch):
+    (tmp_path / "a").write_text("old")
+    (tmp_path / "b").write_text("old")
+    replace = os.replace
+
+    def interrupted(source, target):
+        replace(source, target)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    # An interrupt that came through would end the whole run of the tests.
+    with contextlib.suppress(KeyboardInterrupt), staged_folder(tmp_path) as folder:
+        (folder / "a").write_text("new")
+        (folder / "b").write_text("new")
+    assert contents(tmp_path) == {"a": "new", "b": "new"}
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
 
 
 def test_a_place_that_cannot_be_a_folder_is_told(tmp_path):

@@ -40,7 +40,7 @@ def test_training_lowers_the_loss_and_the_seed_repeats_it():
     trained = RECIPE.train(X, LABELS, verbose=0)
     before = float(loss(LABELS, embeddings(RECIPE.make_model(X.shape[1:]))))
     after = float(loss(LABELS, embeddings(trained)))
-    assert after < 0.8 * before
+    assert after < 0.9 * before
     again = RECIPE.train(X, LABELS, verbose=0)
     np.testing.assert_allclose(embeddings(again), embeddings(trained), atol=1e-4)
 

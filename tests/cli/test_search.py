@@ -38,6 +38,13 @@ def folder(tmp_path_factory):
         Image.fromarray(picture[..., 0]).save(folder / f"{place}.png")
     (folder / "text.png").write_text("no picture")
     (folder / "text.keras").write_text("no model")
+    content = (folder / "model.keras").read_bytes()
+    (folder / "short.keras").write_bytes(content[: len(content) // 2])
+    # Amid the weights: the list of files, at the end, is whole.
+    damaged = bytearray(content)
+    middle = content.index(b"model.weights.h5") + 2000
+    damaged[middle : middle + 500] = bytes(500)
+    (folder / "damaged.keras").write_bytes(damaged)
     return folder
 
 
@@ -61,6 +68,11 @@ def test_neighbours_are_printed_picture_by_picture(folder, capsys):
         ([".", "0.png"], "'.' is a folder, not a file."),
         (["model.keras", "text.png"], "Not a picture that can be read: 'text.png'"),
         (["text.keras", "0.png"], "'text.keras' cannot be read as a Keras model"),
+        (
+            ["short.keras", "0.png"],
+            "'short.keras' cannot be read as a Keras model: it is",
+        ),
+        (["damaged.keras", "0.png"], "'damaged.keras' cannot be read as a Keras model: "),
         (["other.keras", "0.png"], "'other.keras' is no similarity model, but a Sequ"),
         (["empty.keras", "0.png"], "The index of 'empty.keras' is empty"),
         (["no-preprocessing.keras", "0.png"], "was saved without preprocessing"),

@@ -356,6 +356,15 @@ def test_more_neighbours_than_rows_are_as_many_as_rows():
     assert len(results[1].thresholds["distance"]) == 5
 
 
+def test_matching_sees_no_more_neighbours_than_calibrating():
+    index = line()
+    options = {"k": 9, "matcher": "match_majority_vote"}
+    index.calibrate([[3.0]], [1], verbose=0, **options)
+    matches = index.match([[3.0]], **options)
+    assert matches == index.match([[3.0]], k=5, matcher="match_majority_vote")
+    assert matches["optimal"] == [1]
+
+
 def test_a_similarity_matches_from_its_cutpoint_up():
     index = Indexer(1, distance="inner_product")
     index.batch_add([[1.0], [-1.0]], labels=[1, 2])

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import keras
@@ -264,6 +265,104 @@ def test_a_crash_while_a_folder_is_exchanged_brings_the_old_one_back(
     assert keras.saving.load_model(tmp_path / "folder").index_size() == 2
 
 
+@pytest.mark.parametrize("move", [1, 2])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_interrupt_between_the_moves_of_a_folder_loses_none(
+    tmp_path, monkeypatch, move, when
+):
+    model = identity_model()
+    model.index(np.eye(2), [0, 1], verbose=0)
+    model.save(tmp_path / "folder")
+    replace, moves = os.replace, []
+
+    def interrupted(source, target):
+        moves.extend({source, target} & {tmp_path / "folder"})
+        is_now = len(moves) == move and tmp_path / "folder" in (source, target)
+        if is_now and when == "before":
+            raise KeyboardInterrupt
+        replace(source, target)
+        if is_now:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        identity_model().save(tmp_path / "folder")
+    monkeypatch.undo()
+    assert os.listdir(tmp_path) == ["folder"]
+    is_new = (move, when) == (2, "after")
+    loaded = keras.saving.load_model(tmp_path / "folder")
+    assert loaded.index_size() == (0 if is_new else 2)
+
+
+def test_a_kill_between_the_moves_of_a_folder_leaves_both(tmp_path):
+    identity_model().save(tmp_path / "folder")
+    script = """
+import os, sys
+from tests.models.test_similarity_model import identity_model
+
+replace = os.replace
+
+
+def replace_and_die(source, target):
+    replace(source, target)
+    if str(source) == sys.argv[1]:
+        os._exit(9)
+
+
+os.replace = replace_and_die
+identity_model().save(sys.argv[1])
+"""
+    root = str(Path(keras_similarity.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "folder")],
+        env={**os.environ, "PYTHONPATH": root},
+        cwd=root,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 9, done.stderr
+    new, old = sorted(tmp_path.iterdir(), key=lambda path: path.suffix == ".old")
+    assert keras.saving.load_model(new / "folder").index_size() == 0
+    assert keras.saving.load_model(old).index_size() == 0
+
+
+def test_the_index_is_compressed_unless_asked_not_to_be(tmp_path):
+    model = identity_model()
+    model.index(np.zeros((1000, 2)), np.zeros(1000, int), verbose=0)
+    sizes = []
+    for compression in (True, False):
+        model.save(tmp_path / "folder", compression=compression)
+        files = (tmp_path / "folder" / "assets").rglob("*")
+        sizes.append(sum(file.stat().st_size for file in files if file.is_file()))
+    assert sizes[1] > sizes[0] + 5000
+
+
+def test_options_of_tensorflow_similarity_are_taken_and_told(tmp_path, caplog):
+    identity_model().save(
+        tmp_path / "model.keras",
+        include_optimizer=True,
+        save_format="tf",
+        signatures=None,
+        options=None,
+        save_traces=True,
+    )
+    assert (tmp_path / "model.keras").exists()
+    assert "`save` ignores include_optimizer, save_format, signatures" in caplog.text
+    with pytest.raises(ValueError, match="nonsense"):
+        identity_model().save(tmp_path / "other.keras", nonsense=1)
+
+
+def test_a_compiled_model_that_never_trained_loads_without_a_warning(tmp_path):
+    model = make_model()
+    model.compile("adam", loss=TripletLoss())
+    model.save(tmp_path / "model.keras")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.compiled
+    loaded.fit(np.zeros((4, 8, 8, 1)), np.arange(4), verbose=0)
+
+
 def test_h5_has_no_place_for_an_index(tmp_path):
     with pytest.raises(ValueError, match=r"must end in `\.keras`"):
         identity_model().save(tmp_path / "model.h5")
@@ -282,6 +381,14 @@ def test_urls_go_through_fsspec(tmp_path):
     other = identity_model()
     other.load_index("memory://bucket/index")
     assert other.index_size() == 2
+    other.reset_index()
+    other.load_index("memory://bucket/deep/model.keras")
+    assert other.index_size() == 2
+    model.save("memory://bucket/bare.keras", save_index=False)
+    with pytest.raises(ValueError, match="saved without an index"):
+        other.load_index("memory://bucket/bare.keras")
+    with pytest.raises(FileNotFoundError):
+        other.load_index("memory://bucket/absent.keras")
 
 
 def test_compiling_after_loading_keeps_the_index(trained, tmp_path):

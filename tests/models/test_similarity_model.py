@@ -211,6 +211,46 @@ def test_an_unknown_part_changes_nothing():
     assert model.index_size() == 2
 
 
+def test_a_compile_that_fails_leaves_loss_and_index_as_they_were():
+    model = identity_model(loss=TripletLoss())
+    model.index(np.eye(2), [0, 1], verbose=0)
+    loss = model.loss
+    # FAISS makes codes of 8 numbers by default, which embeddings of 2 do not fill.
+    with pytest.raises(ValueError, match="`dim` must be a multiple"):
+        model.compile("sgd", loss=TripletLoss("l2"), search="faiss")
+    with pytest.raises(ValueError, match="`dim` must be a multiple"):
+        model.create_index("l2", search="faiss")
+    assert model.loss is loss
+    assert (model.index_size(), model.distance.name) == (2, "cosine")
+    assert model.get_compile_config()["similarity"]["search"] == "linear"
+
+
+def test_a_model_compiled_past_us_has_a_compile_config():
+    inputs = keras.Input((2,))
+    model = SimilarityModel(inputs, keras.layers.Flatten()(inputs))
+    keras.Model.compile(model, "sgd", loss="mse")
+    assert "similarity" not in model.get_compile_config()
+
+
+def test_examples_can_be_made_searchable_later():
+    model = identity_model()
+    model.index(np.eye(2), [0, 1], build=False, verbose=0)
+    with pytest.raises(ValueError, match=r"Call `build_index\(\)` first"):
+        model.calibrate(np.eye(2), [0, 1], verbose=0)
+    with pytest.raises(IndexError, match=r"call `build_index\(\)`"):
+        model.evaluate_retrieval(np.eye(2), [0, 1], [RecallAtK(k=1)])
+    model.build_index(verbose=0)
+    assert model.lookup(np.eye(2), k=1, verbose=0).labels.tolist() == [[0], [1]]
+
+
+def test_inputs_of_a_wrong_shape_are_told_as_they_came():
+    inputs = keras.Input((2,))
+    model = SimilarityModel(inputs, keras.layers.Dense(2)(inputs))
+    model.compile()
+    with pytest.raises(ValueError, match=r"shape[ =]\(5, 3\)"):
+        model.lookup(np.zeros((5, 3)), verbose=0)
+
+
 def test_bad_inputs_leave_the_index_as_it_was():
     model = identity_model()
     model.index(np.eye(2), [0, 1], verbose=0)
@@ -388,8 +428,12 @@ def test_wrong_labels_are_found_before_anything_is_embedded(monkeypatch):
         lambda: model.calibrate(np.eye(2), [0, 1], matcher="nearest"),
         lambda: model.calibrate(np.eye(2), [0, 1], calibration_metric="f2"),
         lambda: model.evaluate_retrieval(np.eye(2), [0], [RecallAtK(k=1)]),
+        lambda: model.lookup(np.eye(2), k=0),
+        lambda: model.calibrate(np.eye(2), [0, 1], k=0),
+        lambda: model.match(np.eye(2), k=0),
+        lambda: model.evaluate_classification(np.eye(2), [0, 1], k=0),
     ):
-        with pytest.raises(ValueError, match=r"`y`|nearest|f2"):
+        with pytest.raises(ValueError, match=r"`y`|nearest|f2|`k` must be at least 1"):
             call()
 
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from keras_similarity.backend import keras, ops
+from keras_similarity.backend import framework, keras, ops
 from keras_similarity.samplers import MultiShotMemorySampler, SingleShotMemorySampler
 
 Y = np.arange(60) % 6
@@ -80,14 +80,19 @@ def trained_batches(sampler, epochs, fits=1, **arguments):
     return recorder.seen
 
 
-@pytest.mark.parametrize("steps", [1, 2, 4])
-def test_fit_trains_on_the_epochs_from_the_first(steps):
+def in_order(epochs, **arguments):
+    """The examples of the batches, as a loop over the sampler has them."""
+    plain = MultiShotMemorySampler(X, Y, **arguments)
+    return [x for _ in range(epochs) for x, _ in plain]
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("steps", [1, 2, 4, 12])
+def test_fit_trains_on_the_epochs_from_the_first(steps, shuffle):
     arguments = {**ARGUMENTS, "steps_per_epoch": steps}
     sampler = MultiShotMemorySampler(X, Y, **arguments)
-    trained = trained_batches(sampler, epochs=3, shuffle=False)
-    plain = MultiShotMemorySampler(X, Y, **arguments)
-    expected = [x for _ in range(3) for x, _ in plain]
-    np.testing.assert_array_equal(trained[-3 * steps :], expected)
+    trained = trained_batches(sampler, epochs=3, shuffle=shuffle)
+    np.testing.assert_array_equal(trained[-3 * steps :], in_order(3, **arguments))
     assert sampler.epoch == 3
 
 
@@ -95,33 +100,57 @@ def test_fit_trains_on_the_epochs_from_the_first(steps):
 def test_a_second_fit_goes_on(steps):
     arguments = {**ARGUMENTS, "steps_per_epoch": steps}
     sampler = MultiShotMemorySampler(X, Y, **arguments)
-    trained = trained_batches(sampler, epochs=2, fits=2, shuffle=False)
-    plain = MultiShotMemorySampler(X, Y, **arguments)
-    expected = [x for _ in range(4) for x, _ in plain]
-    np.testing.assert_array_equal(trained[-4 * steps :], expected)
+    trained = trained_batches(sampler, epochs=2, fits=2)
+    np.testing.assert_array_equal(trained[-4 * steps :], in_order(4, **arguments))
 
 
-def test_a_shuffled_fit_permutes_the_batches_of_each_epoch():
-    sampler = MultiShotMemorySampler(X, Y, **ARGUMENTS)
-    trained = trained_batches(sampler, epochs=2)[-8:]
-    plain = MultiShotMemorySampler(X, Y, **ARGUMENTS)
-    for epoch in range(2):
-        actual = {x.tobytes() for x in trained[4 * epoch : 4 * epoch + 4]}
-        assert actual == {x.astype("float32").tobytes() for x, _ in plain}
+def test_no_class_comes_again_in_a_fit_before_all_have():
+    sampler = MultiShotMemorySampler(X, Y, **{**ARGUMENTS, "steps_per_epoch": 10})
+    trained = trained_batches(sampler, epochs=2)[-20:]
+    classes = [Y[x[:, 0].astype(int)] for x in trained]
+    for first, second in zip(classes[::2], classes[1::2], strict=True):
+        assert set(first) | set(second) == set(Y)  # 3 of the 6 classes each.
 
 
 def test_fewer_steps_than_the_epoch_has_go_on_with_the_rest():
-    # TensorFlow draws some ahead, but not as many as these.
-    sampler = MultiShotMemorySampler(X, Y, **{**ARGUMENTS, "steps_per_epoch": 5000})
-    trained_batches(sampler, epochs=1, steps_per_epoch=2)
-    assert sampler.epoch == 0
+    arguments = {**ARGUMENTS, "steps_per_epoch": 6}
+    sampler = MultiShotMemorySampler(X, Y, **arguments)
+    trained = trained_batches(sampler, epochs=6, steps_per_epoch=2)[-12:]
+    np.testing.assert_array_equal(trained, in_order(2, **arguments))
 
 
-def test_threads_get_the_same_batches():
+def test_keras_threads_train_on_every_batch_once():
+    arguments = {**ARGUMENTS, "steps_per_epoch": 30}
+    sampler = MultiShotMemorySampler(X, Y, **arguments)
+    sampler.workers = 2
+    trained = trained_batches(sampler, epochs=2)[-60:]
+    # Some lie in Keras' queue when the last epoch ends.
+    drawn = [sampler.batch(*divmod(place, 30))[0].tobytes() for place in range(90)]
+    places = [drawn.index(x.astype("float64").tobytes()) for x in trained]
+    assert len(set(places)) == 60
+    assert np.abs(np.array(places) - np.arange(60)).max() < 5
+
+
+def test_processes_are_refused():
+    sampler = MultiShotMemorySampler(X, Y, **ARGUMENTS)
+    sampler.use_multiprocessing = True
+    with pytest.raises(ValueError, match="`use_multiprocessing` must be False"):
+        sampler.on_epoch_begin()
+
+
+def test_threads_get_every_batch_once():
     sampler = MultiShotMemorySampler(X, Y, **{**ARGUMENTS, "steps_per_epoch": 200})
     with ThreadPoolExecutor(8) as pool:
         batches = list(pool.map(sampler.__getitem__, range(200)))
-    assert_same_batches(batches, [sampler.batch(0, step) for step in range(200)])
+    expected = [sampler.batch(0, step) for step in range(200)]
+    assert {x.tobytes() for x, _ in batches} == {x.tobytes() for x, _ in expected}
+
+
+def test_what_is_looked_at_beforehand_is_trained_on_too():
+    sampler = MultiShotMemorySampler(X, Y, **ARGUMENTS)
+    np.testing.assert_array_equal(sampler[3][0], sampler.batch(0, 0)[0])
+    trained = trained_batches(sampler, epochs=1)
+    np.testing.assert_array_equal(trained[-4:], in_order(1, **ARGUMENTS))
 
 
 def test_it_travels_to_other_processes():
@@ -136,9 +165,22 @@ def test_it_travels_to_other_processes():
 )
 def test_labels_are_as_narrow_as_their_values_allow(labels, dtype):
     y = np.repeat(labels, 5)
-    _, batch = MultiShotMemorySampler(np.zeros(10), y)[0]
-    assert batch.dtype == dtype
-    assert set(batch.tolist()) == set(labels)
+    sampler = MultiShotMemorySampler(np.zeros(10), y)
+    _, batch = sampler[0]
+    is_numbered = dtype == "int64" and framework() == "jax"
+    assert batch.dtype == ("int32" if is_numbered else dtype)
+    assert set(batch.tolist()) == ({0, 1} if is_numbered else set(labels))
+    assert set(sampler.get_slice()[1].tolist()) == set(labels)
+
+
+@pytest.mark.skipif(framework() != "jax", reason="JAX alone has no int64")
+def test_labels_of_an_augmenter_that_would_collide_are_refused():
+    def far_apart(x, y, num, is_warmup):
+        return as_list(x, y, num, is_warmup), y.astype("int64") * 2**32
+
+    sampler = SingleShotMemorySampler(X, far_apart, 8)
+    with pytest.raises(ValueError, match="`y of a batch` must fit into int32"):
+        sampler[0]
 
 
 def test_classes_and_examples_can_be_limited():
