@@ -12,7 +12,13 @@ from keras_similarity.distances.normalize import unit
 from keras_similarity.losses.metric_loss import MetricLoss, register
 from keras_similarity.losses.pair_losses import of_positives
 from keras_similarity.losses.unit_euclidean import checked_unit_euclidean
-from keras_similarity.pairs import Batch, has_any, values_of_positives
+from keras_similarity.pairs import (
+    Batch,
+    has_any,
+    take_keys,
+    take_rows,
+    values_of_positives,
+)
 from keras_similarity.reducers import SubLoss
 
 Tensor = Any
@@ -53,11 +59,11 @@ def angular(
     is_out = ops.logical_not(negative_mask) & has_negative
     from_anchors = ops.where(is_out, -float("inf"), from_anchors)
 
-    def term(columns: Tensor, is_positive: Tensor, *tensors: Tensor) -> Tensor:
+    def term(columns: Any, is_positive: Tensor, *tensors: Tensor) -> Tensor:
         from_anchors, from_positives, between = tensors
-        logits = from_anchors[:, None, :] + ops.take(from_positives, columns, axis=0)
+        logits = from_anchors[:, None, :] + take_rows(from_positives, columns)
         total = ops.logsumexp(logits, axis=2)  # [n, k]
-        return ops.softplus(total - ops.take_along_axis(between, columns, axis=1))
+        return ops.softplus(total - take_keys(between, columns))
 
     positive_mask = positive_mask & has_negative
     return values_of_positives(term, positive_mask, from_anchors, from_positives, between)

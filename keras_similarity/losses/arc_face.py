@@ -6,11 +6,13 @@ import math
 from typing import Any
 
 from keras_similarity.backend import ops
-from keras_similarity.distances.powers import raised
 from keras_similarity.losses.margin_softmax import MarginSoftmaxLoss
 from keras_similarity.losses.metric_loss import register
 
 Tensor = Any
+
+# So that a root has a slope at 0; its own root is rounding noise of a cosine.
+_TINY = 1e-14
 
 
 def arc_face(cosines: Tensor, *, margin: float) -> Tensor:
@@ -28,7 +30,8 @@ def arc_face(cosines: Tensor, *, margin: float) -> Tensor:
         `cos(m) cos(theta)`.
     """
     # cos(theta + m), without the angle, whose slope is infinite at a cosine of 1.
-    sines = raised(1.0 - cosines * cosines, 0.5, ops)
+    # The slope of the root is that of `relu`, 0, where rounding leaves nothing of it.
+    sines = ops.sqrt(ops.relu(1.0 - cosines * cosines) + _TINY)
     larger = cosines * math.cos(margin) - sines * math.sin(margin)
     beyond = cosines - margin * math.sin(margin)
     return ops.where(cosines >= -math.cos(margin), larger, beyond)

@@ -102,7 +102,7 @@ class CircleLoss(MetricLoss):
         >>> from keras_similarity.losses import CircleLoss
         >>> labels, embeddings = np.array([0, 0, 1]), np.eye(3, dtype="float32")
         >>> round(float(CircleLoss(gamma=1, formula="paper")(labels, embeddings)), 3)
-        1.161
+        1.09
     """
 
     default_name = "circle_loss"
@@ -120,14 +120,12 @@ class CircleLoss(MetricLoss):
                 f"`formula` must be one of {', '.join(FORMULAS)}. Received: {formula!r}."
             )
         self.formula = formula
+        is_auto = kwargs.get("reduction", "auto") == "auto"
+        if formula == "paper" and is_auto and kwargs.get("reducer") is None:
+            kwargs["reducer"] = "avg_non_zero"
         super().__init__(distance, **kwargs)
         self.gamma = gamma
         self.margin = margin
-
-    @property
-    def default_reducer(self) -> str:
-        """What the peer that has the formula reduces by."""
-        return "avg_non_zero" if self.formula == "paper" else "mean"
 
     def sub_losses(self, batch: Batch) -> dict[str, SubLoss]:
         options = {"gamma": self.gamma, "margin": self.margin}

@@ -6,7 +6,6 @@ from abc import abstractmethod
 from typing import Any, ClassVar
 
 from keras_similarity import regularizers
-from keras_similarity.array_ops import dtype_name
 from keras_similarity.arrays import to_numpy
 from keras_similarity.backend import keras, ops
 from keras_similarity.distances.stats import is_concrete
@@ -106,7 +105,7 @@ class ClassWeightLoss(MetricLoss):
     @property
     def class_rows(self) -> Tensor:
         """The weights as a tensor `[rows, D]`, whatever the layout of the variable."""
-        weights = ops.convert_to_tensor(self.class_weights)
+        weights = self.class_weights.value
         return weights if self.has_row_layout else ops.transpose(weights)
 
     def default_initializer(self) -> Any:
@@ -196,17 +195,6 @@ def positive_integer(name: str, value: Any) -> int:
     if value != int(value) or value < 1:
         raise ValueError(f"`{name}` must be an integer, 1 or more. Received: {value}.")
     return int(value)
-
-
-def one_hot(labels: Tensor, like: Tensor) -> Tensor:
-    """1 at the class of each row, else 0: floats of the shape and dtype of `like`."""
-    classes = ops.arange(like.shape[1], dtype="int32")
-    return ops.cast(ops.cast(labels, "int32")[:, None] == classes, dtype_name(like))
-
-
-def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """`log(sum exp(logits)) - logits of the class`, `[N]`; `targets` are one-hot."""
-    return ops.logsumexp(logits, axis=1) - ops.sum(logits * targets, axis=1)
 
 
 def _plain_initializer(initializer: Any) -> Any:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 from keras_similarity.backend import ops
-from keras_similarity.distances import LpDistance
+from keras_similarity.distances import Distance, LpDistance
 from keras_similarity.losses.metric_loss import MetricLoss, register
 from keras_similarity.losses.pair_losses import of_negatives, of_positives
 from keras_similarity.pairs import Batch
@@ -43,7 +44,7 @@ class ContrastiveLoss(MetricLoss):
     """
 
     default_name = "contrastive_loss"
-    default_distance = LpDistance
+    default_distance: ClassVar[Callable[[], Distance]] = LpDistance
     default_reducer = "avg_non_zero"
 
     def __init__(

@@ -32,13 +32,23 @@ def checked_cosine(distance: Distance, owner: str) -> Distance:
 
 
 def cosine_matrix(batch: Batch) -> Tensor:
-    """Cosines `[n, M]` of anchors and keys, of a distance that `checked_cosine` passed."""
-    distance = batch.distance
-    if distance.is_similarity and distance.cosine_offset == 0:
+    """Cosines `[n, M]` of a batch whose distance `checked_cosine` has passed."""
+    if _is_cosine_itself(batch.distance):
         return batch.distances
-    return cosine_of(batch.cost, distance)
+    return cosine_of(batch.cost, batch.distance)
+
+
+def cosines_between(query: Tensor, key: Tensor, distance: Distance) -> Tensor:
+    """Cosines `[n, M]` of rows, by a distance that `checked_cosine` passed."""
+    if _is_cosine_itself(distance):
+        return distance(query, key)
+    return cosine_of(distance.cost(query, key), distance)
 
 
 def cosine_of(cost: Tensor, distance: Distance) -> Tensor:
     """Cosines of a cost of any shape, by a distance that `checked_cosine` passed."""
     return distance.cosine_offset - cost
+
+
+def _is_cosine_itself(distance: Distance) -> bool:
+    return distance.is_similarity and distance.cosine_offset == 0

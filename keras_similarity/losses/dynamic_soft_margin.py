@@ -7,6 +7,7 @@ from typing import Any
 from keras_similarity.backend import keeps_state, ops
 from keras_similarity.distances import Distance, LpDistance
 from keras_similarity.losses.metric_loss import MetricLoss, register
+from keras_similarity.losses.soft_histogram import bin_sums
 from keras_similarity.losses.triplet_sums import triplet_term
 from keras_similarity.losses.unit_euclidean import checked_unit_euclidean
 from keras_similarity.pairs import Batch
@@ -20,8 +21,8 @@ class DynamicSoftMarginLoss(MetricLoss):
     """Weights each triplet by how many had a smaller gap lately.
 
     `mean F(x) x` over the gaps `x = c_ap - c_an` of all triplets, `F` their cumulative
-    distribution, read from a histogram that remembers earlier batches: of each, itself
-    included, `momentum` is kept. The gradient flows through the histogram of the batch,
+    distribution, read from a histogram that remembers earlier batches: `1 - momentum` of
+    it, of sum 1, and `momentum` for each triplet of this batch. The gradient flows through the histogram of the batch,
     not through what is remembered. The value is one number, whatever the reducer.
 
     Without labels and with keys, each row's positive is the key of its own number, and
@@ -33,7 +34,7 @@ class DynamicSoftMarginLoss(MetricLoss):
     Args:
         min_val: Where the histogram begins; it ends at `-min_val`.
         num_bins: Number of its bins; at least 2.
-        momentum: Weight of the batch, from 0 to 1.
+        momentum: Weight of the batch, above 0 and up to 1.
         **kwargs: Those of `MetricLoss`: `distance` (normalised Euclidean by default, or
             a power of it), `miner`, `name`, ...
 
@@ -63,10 +64,10 @@ class DynamicSoftMarginLoss(MetricLoss):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if min_val == 0 or num_bins < 2 or not 0 <= momentum <= 1:
+        if min_val == 0 or num_bins < 2 or not 0 < momentum <= 1:
             raise ValueError(
-                "`min_val` must not be 0, `num_bins` at least 2 and `momentum` from 0 to "
-                f"1. Received: min_val={min_val}, num_bins={num_bins}, "
+                "`min_val` must not be 0, `num_bins` at least 2 and `momentum` above 0 and "
+                f"up to 1. Received: min_val={min_val}, num_bins={num_bins}, "
                 f"momentum={momentum}."
             )
         self.min_val = min_val
@@ -85,35 +86,32 @@ class DynamicSoftMarginLoss(MetricLoss):
             gaps, counts = _gaps_of_numbered(batch.cost)
             bins = self._binned(gaps, counts)
         else:
-            bins = triplet_term(_gap, batch).total(self._binned)
+            term = triplet_term(_gap, batch)
+            bins = term.total(self._binned, may_take_all=False)
         return {"loss": SubLoss(self._loss_of(bins), kind="reduced")}
 
-    def _binned(self, gaps: Tensor, counts: Tensor) -> Tensor:
-        """For each bin how many gaps it has, their places in it, and their sum: `[b, 3]`."""
-        width = 2.0 * abs(self.min_val) / self.num_bins
-        places = (gaps - self.min_val) * (1.0 / width)
-        places = ops.clip(places, 0.0, self.num_bins - 1.0)
+    def _binned(self, gaps: Tensor, counts: Tensor) -> Any:
+        """For each bin how many gaps it has, their places in it, and their sum."""
+        places = (gaps - self.min_val) * (self.num_bins / (2.0 * abs(self.min_val)))
+        places = ops.relu(places)
+        places = places - ops.relu(places - (self.num_bins - 1.0))
         bin_ = ops.floor(ops.stop_gradient(places))
         columns = [counts, (places - bin_) * counts, gaps * counts]
-        return ops.segment_sum(
-            ops.stack([ops.reshape(column, (-1,)) for column in columns], axis=1),
-            ops.reshape(ops.cast(bin_, "int32"), (-1,)),
-            num_segments=self.num_bins,
-        )
+        return tuple(bin_sums(columns, bin_, self.num_bins))
 
-    def _loss_of(self, bins: Tensor) -> Tensor:
-        counts, places, gaps = bins[:, 0], bins[:, 1], bins[:, 2]
+    def _loss_of(self, bins: Any) -> Tensor:
+        counts, places, gaps = bins
         number = ops.sum(ops.stop_gradient(counts))
         # A gap is shared by its bin and the next; nothing is beyond the last.
-        batch = counts - places + ops.pad(places[:-1], ((1, 0),))
-        old = ops.cast(ops.copy(ops.convert_to_tensor(self.histogram)), batch.dtype)
-        is_first = ops.cast(ops.sum(old) == 0, batch.dtype)
-        momentum = self.momentum + is_first * (1.0 - self.momentum)
-        mixed = old * (1.0 - momentum) + batch * momentum
-        mixed = ops.divide_no_nan(mixed, ops.sum(mixed))
+        batch = counts - places + ops.roll(places, 1)
+        # The first batch is all there is, and an empty one changes nothing.
+        old = ops.convert_to_tensor(self.histogram, dtype=batch.dtype)
+        mixed = old * (1.0 - self.momentum) + batch * self.momentum
+        total = ops.sum(mixed)
+        mixed = mixed / (total + ops.cast(total == 0, batch.dtype))
         if self.training:
-            self._remember(ops.stop_gradient(ops.where(number > 0, mixed, old)))
-        return ops.divide_no_nan(ops.sum(ops.cumsum(mixed) * gaps), number)
+            self._remember(ops.stop_gradient(mixed))
+        return ops.sum(ops.cumsum(mixed) * gaps) / (number + ops.cast(number == 0, batch.dtype))
 
     def _remember(self, histogram: Tensor) -> None:
         if not keeps_state(histogram):
@@ -150,7 +148,9 @@ def _gaps_of_numbered(cost: Tensor) -> tuple[Tensor, Tensor]:
     size = min(rows, keys)
     own = ops.arange(rows, dtype="int32")[:, None] == ops.arange(keys, dtype="int32")
     others = ops.where(own, float("inf"), cost)
-    nearest = ops.minimum(ops.amin(others, axis=1)[:size], ops.amin(others, axis=0)[:size])
+    nearest = ops.minimum(
+        ops.amin(others, axis=1)[:size], ops.amin(others, axis=0)[:size]
+    )
     has_negative = ops.isfinite(nearest)
     gaps = ops.diagonal(cost) - ops.where(has_negative, nearest, 0.0)
     counts = ops.cast(has_negative, cost.dtype)

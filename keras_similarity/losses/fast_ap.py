@@ -8,7 +8,7 @@ from keras_similarity.backend import ops
 from keras_similarity.distances import Distance, LpDistance
 from keras_similarity.losses.metric_loss import MetricLoss, register
 from keras_similarity.losses.no_keys import refuse_keys
-from keras_similarity.losses.soft_histogram import soft_histogram
+from keras_similarity.losses.soft_histogram import soft_histograms
 from keras_similarity.losses.unit_euclidean import checked_unit_euclidean
 from keras_similarity.pairs import Batch, Pairs
 from keras_similarity.reducers import SubLoss
@@ -33,21 +33,20 @@ def fast_ap(
     Returns:
         Floats `[n]`, and how many positives each anchor has `[n]`.
     """
-    rows, bins = ops.shape(distances)[0], num_bins + 1
-    negatives = ops.cast(pairs.negative_mask, distances.dtype)
-    is_pair = ops.cast(pairs.positive_mask, distances.dtype) + negatives
-    # A histogram of the positives and one of the negatives, for each row.
-    groups = ops.arange(rows, dtype="int32")[:, None] * 2
-    groups = groups + ops.cast(pairs.negative_mask, "int32")
+    masks = (pairs.positive_mask, pairs.negative_mask)
+    counts = [ops.cast(mask, distances.dtype) for mask in masks]
     places = distances * (num_bins / largest)
-    histograms = soft_histogram(places, is_pair, bins, groups, size=2 * rows)
-    histograms = ops.reshape(histograms, (rows, 2, bins))
+    histograms = soft_histograms(places, counts, num_bins + 1)
     positives = histograms[:, 0]
-    cumulative = ops.cumsum(positives, axis=1)
-    ranked = cumulative + ops.cumsum(histograms[:, 1], axis=1)
-    number = ops.sum(ops.cast(pairs.positive_mask, distances.dtype), axis=1)
-    precision = ops.divide_no_nan(positives * cumulative, ranked)
-    return 1.0 - ops.divide_no_nan(ops.sum(precision, axis=1), number), number
+    both = ops.cumsum(histograms, axis=2)
+    cumulative, ranked = both[:, 0], both[:, 0] + both[:, 1]
+    number = ops.sum(counts[0], axis=1)
+    precision = positives * cumulative / (ranked + _is_zero(ranked))
+    return 1.0 - ops.sum(precision, axis=1) / (number + _is_zero(number)), number
+
+
+def _is_zero(x: Tensor) -> Tensor:
+    return ops.cast(x == 0, x.dtype)
 
 
 @register("fast_ap")

@@ -60,7 +60,9 @@ class HingeTerm(TripletTerm):
         # neither overflows, and little is lost where values are large.
         share = 1.0 / (counts + ops.cast(counts == 0, counts.dtype))
         of_positives, of_negatives = of_positives * share, of_negatives * share
-        middle = ops.sum(of_negatives * ops.stop_gradient(negative), axis=1, keepdims=True)
+        middle = ops.sum(
+            of_negatives * ops.stop_gradient(negative), axis=1, keepdims=True
+        )
         gaps = of_positives * (positive - middle) - of_negatives * (negative - middle)
         return ops.sum(gaps, axis=1) * counts[:, 0], counts[:, 0]
 

@@ -10,7 +10,7 @@ from keras_similarity.distances import CosineSimilarity, Distance
 from keras_similarity.losses.cosine_only import checked_cosine, cosine_matrix
 from keras_similarity.losses.metric_loss import MetricLoss, register
 from keras_similarity.losses.no_keys import refuse_keys
-from keras_similarity.losses.soft_histogram import soft_histogram
+from keras_similarity.losses.soft_histogram import soft_histograms
 from keras_similarity.pairs import Batch, has_any
 from keras_similarity.reducers import SubLoss
 
@@ -35,11 +35,13 @@ def histogram(
     """
     bins = math.ceil(2.0 / delta - 1e-6) + 1
     places = (similarity + 1.0) * (1.0 / delta)
-    densities = []
-    for mask in (positive_mask, negative_mask):
-        counts = ops.cast(mask, similarity.dtype)
-        found = soft_histogram(places, counts, bins)[0]
-        densities.append(ops.divide_no_nan(found, ops.sum(counts)))
+    counts = [
+        ops.reshape(ops.cast(mask, similarity.dtype), (1, -1))
+        for mask in (positive_mask, negative_mask)
+    ]
+    both = soft_histograms(ops.reshape(places, (1, -1)), counts, bins)[0]  # [2, bins]
+    totals = ops.sum(both, axis=1, keepdims=True)
+    densities = both / (totals + ops.cast(totals == 0, totals.dtype))
     return ops.sum(densities[1] * ops.cumsum(densities[0]))
 
 

@@ -49,6 +49,7 @@ class InstanceLoss(MetricLoss):
 
     default_name = "instance_loss"
     default_distance = CosineSimilarity
+    takes_pairs = False  # Without labels.
 
     def __init__(
         self, gamma: float = 64.0, target: str = "own_class", **kwargs: Any

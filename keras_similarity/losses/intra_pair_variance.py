@@ -21,8 +21,9 @@ class IntraPairVarianceLoss(MetricLoss):
 
     `max((1 - pos_eps) mean(s_p) - s_p, 0)^2` for each positive pair, and
     `max(s_n - (1 + neg_eps) mean(s_n), 0)^2` for each negative pair, the means being
-    those of all positive and of all negative pairs, with gradient; with a distance,
-    `max(d_p - (1 + pos_eps) mean(d_p), 0)^2` and `max((1 - neg_eps) mean(d_n) - d_n, 0)^2`.
+    those of all positive and of all negative pairs, with gradient; with a distance
+    `max(d_p - (1 + pos_eps) mean(d_p), 0)^2` and
+    `max((1 - neg_eps) mean(d_n) - d_n, 0)^2`.
     Each of the two is reduced by itself, then they are added.
 
     Args:
@@ -45,8 +46,11 @@ class IntraPairVarianceLoss(MetricLoss):
 
     default_name = "intra_pair_variance_loss"
     default_distance = CosineSimilarity
+    is_row_wise = False
 
-    def __init__(self, pos_eps: float = 0.01, neg_eps: float = 0.01, **kwargs: Any) -> None:
+    def __init__(
+        self, pos_eps: float = 0.01, neg_eps: float = 0.01, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.pos_eps = pos_eps
         self.neg_eps = neg_eps

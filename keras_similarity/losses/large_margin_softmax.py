@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 from keras_similarity.array_ops import dtype_name
-from keras_similarity.backend import ops
+from keras_similarity.backend import full_precision, ops
 from keras_similarity.distances.base import as_floats
 from keras_similarity.distances.normalize import unit
 from keras_similarity.losses.class_weight_loss import positive_integer
@@ -14,6 +14,9 @@ from keras_similarity.losses.margin_softmax import MarginSoftmaxLoss
 from keras_similarity.losses.metric_loss import register
 
 Tensor = Any
+
+# A cosine may be above 1 by its rounding.
+_BELOW_1 = 1.0 - 1e-6
 
 
 def multiplied_angle(cosines: Tensor, *, margin: int) -> Tensor:
@@ -27,20 +30,21 @@ def multiplied_angle(cosines: Tensor, *, margin: int) -> Tensor:
         margin: `m`, 1 or more.
     """
     # cos(m theta) as a polynomial, since the angle's slope is infinite at +-1.
-    before, multiple = 1.0, cosines
+    before, multiple, twice = 1.0, cosines, 2.0 * cosines
     for _ in range(margin - 1):
-        before, multiple = multiple, 2.0 * cosines * multiple - before
-    angles = ops.arccos(ops.clip(ops.stop_gradient(cosines), -1.0, 1.0))
-    # At pi itself the last piece goes on, or the slope would turn round.
-    piece = ops.clip(ops.floor(angles * (margin / math.pi)), 0.0, margin - 1.0)
+        before, multiple = multiple, twice * multiple - before
+    # The pieces meet with a slope of 0, so it does not matter that the angle is not
+    # quite right. It stays below pi, where the slope would turn round.
+    angles = ops.arccos(ops.stop_gradient(cosines) * _BELOW_1)
+    piece = ops.floor(angles * (margin / math.pi))
     is_odd = piece - 2.0 * ops.floor(piece / 2.0)
     return (1.0 - 2.0 * is_odd) * multiple - 2.0 * piece
 
 
-def lengths(x: Tensor) -> Tensor:
-    """Length `[N, 1]` of each row; 0, with gradient 0, of a zero row."""
-    x = as_floats(x, ops)
-    return ops.sum(x * unit(x, ops), axis=1, keepdims=True)
+def unit_and_length(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows `[N, D]` at length 1, and their lengths `[N, 1]`; 0 for a zero row."""
+    directions = unit(x, ops)
+    return directions, ops.sum(x * directions, axis=1, keepdims=True)
 
 
 @register("large_margin_softmax")
@@ -76,6 +80,8 @@ class LargeMarginSoftmaxLoss(MarginSoftmaxLoss):
     """
 
     default_name = "large_margin_softmax_loss"
+    #: Do the lengths of the class vectors count?
+    has_class_lengths: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -91,7 +97,14 @@ class LargeMarginSoftmaxLoss(MarginSoftmaxLoss):
     def target_cosines(self, cosines: Tensor) -> Tensor:
         return multiplied_angle(cosines, margin=int(self.margin))
 
-    def scaled(self, cosines: Tensor, embeddings: Tensor) -> Tensor:
-        class_lengths = ops.transpose(lengths(self.class_rows))
-        class_lengths = ops.cast(class_lengths, dtype_name(cosines))
-        return cosines * (self.scale * lengths(embeddings)) * class_lengths
+    def cosines_and_scale(self, embeddings: Tensor) -> tuple[Tensor, Any]:
+        embeddings = as_floats(embeddings, ops)
+        weights = ops.cast(self.class_rows, dtype_name(embeddings))
+        with full_precision(embeddings):
+            rows, row_lengths = unit_and_length(embeddings)
+            classes, class_lengths = unit_and_length(weights)
+            cosines = rows @ ops.transpose(classes)
+            scale = self.scale * row_lengths
+            if self.has_class_lengths:
+                scale = scale * ops.transpose(class_lengths)
+        return cosines, scale

@@ -20,7 +20,11 @@ Tensor = Any
 
 
 def lifted_struct(
-    to_positive: Tensor, cost: Tensor, cost_of_positive: Tensor, pairs: Pairs, margin: float
+    to_positive: Tensor,
+    cost: Tensor,
+    cost_of_positive: Tensor,
+    pairs: Pairs,
+    margin: float,
 ) -> Tensor:
     """Lifted structure loss `[n]` of each anchor and one positive.
 

@@ -38,12 +38,13 @@ class LiftedStructureLoss(MetricLoss):
         >>> from keras_similarity.losses import LiftedStructureLoss
         >>> embeddings = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 0.0]])
         >>> loss = LiftedStructureLoss(distance="sql2")
-        >>> round(float(loss(np.array([0, 0, 1]), embeddings)), 3)  # log(e + 1) + 1
-        2.673
+        >>> round(float(loss(np.array([0, 0, 1]), embeddings)), 3)  # (log(e+1) + 1)^2 / 2
+        2.676
     """
 
     default_name = "lifted_structure_loss"
     default_distance = LpDistance
+    is_row_wise = False
 
     def __init__(
         self, neg_margin: float = 1.0, pos_margin: float = 0.0, **kwargs: Any
@@ -60,7 +61,8 @@ class LiftedStructureLoss(MetricLoss):
             of_key, key_has = _soft_maximum(ops.transpose(nearness), _transposed(pairs))
         else:
             of_key, key_has = of_anchor, anchor_has
-        push = _added(of_anchor, anchor_has, ops.transpose(of_key), ops.transpose(key_has))
+        of_key, key_has = ops.transpose(of_key), ops.transpose(key_has)  # [1, M]
+        push = _added(of_anchor, anchor_has, of_key, key_has)
         values = ops.square(ops.relu(push + (batch.cost - to_cost(self.pos_margin))))
         is_any = ops.cast(ops.any(pairs.negative_mask), values.dtype)
         values = values * (0.5 * is_any)

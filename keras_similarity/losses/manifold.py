@@ -6,11 +6,11 @@ import math
 from typing import Any, Literal
 
 from keras_similarity.array_ops import dtype_name
-from keras_similarity.backend import full_precision, keras, ops
+from keras_similarity.backend import full_precision, keras, one_hot, ops
 from keras_similarity.distances import CosineSimilarity, Distance
 from keras_similarity.distances.base import as_floats
 from keras_similarity.distances.normalize import unit
-from keras_similarity.losses.class_weight_loss import ClassWeightLoss, one_hot
+from keras_similarity.losses.class_weight_loss import ClassWeightLoss
 from keras_similarity.losses.metric_loss import register
 from keras_similarity.pairs import Batch, Pairs
 from keras_similarity.pairs.masked import masked_log1p_sum_exp

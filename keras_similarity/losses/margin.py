@@ -18,12 +18,19 @@ Tensor = Any
 
 @dataclass(frozen=True, eq=False)
 class _SeparableTerm(HingeTerm):
-    """Values `positive - negative`, none of them below 0, of all triplets of a batch."""
+    """Values `positive - negative`, none of them below 0, of all triplets of a batch.
+
+    Attributes:
+        counts_of_pairs: In how many triplets each positive, and each negative, is:
+            floats `[n, M]`.
+    """
+
+    counts_of_pairs: tuple[Tensor, Tensor] = ()
 
     def sums(self, low: float | None, high: float | None) -> tuple[Tensor, Tensor | None]:
         if high is not None or (low is not None and low >= 0):
             return super().sums(low, high)
-        of_positives, of_negatives = _triplets_of_pairs(self.pairs)
+        of_positives, of_negatives = self.counts_of_pairs
         sums = of_positives * self.values - of_negatives * self.negative_values
         return ops.sum(sums, axis=1), ops.sum(of_positives, axis=1)
 
@@ -113,7 +120,7 @@ class MarginLoss(MetricLoss):
         cost, boundary = batch.cost, self.distance.to_cost(self._beta_of_rows(batch))
         pull = ops.relu(cost - boundary + self.margin)
         push = ops.relu(boundary - cost + self.margin)
-        of_positives, of_negatives = _triplets_of_pairs(batch.pairs)
+        counts = of_positives, of_negatives = _triplets_of_pairs(batch.pairs)
         is_pulled = ops.cast(pull > 0, pull.dtype)
         is_pushed = ops.cast(push > 0, push.dtype)
         number = ops.sum(of_positives * is_pulled + of_negatives * is_pushed)
@@ -123,8 +130,9 @@ class MarginLoss(MetricLoss):
             divisor=number,
             pairs=batch.pairs,
             negative_values=-push,
+            counts_of_pairs=counts,
         )
-        penalty = self._penalty(batch, ops.sum(of_positives, axis=1), number)
+        penalty = self._penalty(batch, of_positives, number)
         return {"margin_loss": term, "beta_reg_loss": penalty}
 
     def _beta_of_rows(self, batch: Batch) -> Any:
@@ -135,12 +143,12 @@ class MarginLoss(MetricLoss):
         return ops.take(beta, batch.labels)[:, None] if self.num_classes else beta
 
     def _penalty(self, batch: Batch, triplets: Tensor, divisor: Tensor) -> SubLoss:
-        """The penalty on `beta`; `triplets` `[n]` are how many an anchor has."""
+        """The penalty on `beta`; `triplets` `[n, M]` are how many a positive is in."""
         if not self.learn_beta:
             return SubLoss(ops.zeros((), triplets.dtype), kind="reduced")
         penalty = self._beta_of_rows(batch) * self.nu
         if self.num_classes:
-            return SubLoss(penalty[:, 0], triplets, divisor=divisor)
+            return SubLoss(penalty[:, 0], ops.sum(triplets, axis=1), divisor=divisor)
         has_triplets = ops.cast(ops.any(triplets > 0), triplets.dtype)
         return SubLoss(penalty[0] * has_triplets, kind="reduced")
 

@@ -5,14 +5,10 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any
 
-from keras_similarity.backend import ops
+from keras_similarity.backend import cross_entropy, one_hot, ops
 from keras_similarity.distances import CosineSimilarity, Distance
-from keras_similarity.losses.class_weight_loss import (
-    ClassWeightLoss,
-    cross_entropy,
-    one_hot,
-)
-from keras_similarity.losses.cosine_only import checked_cosine, cosine_of
+from keras_similarity.losses.class_weight_loss import ClassWeightLoss
+from keras_similarity.losses.cosine_only import checked_cosine, cosines_between
 
 Tensor = Any
 
@@ -20,7 +16,8 @@ Tensor = Any
 class MarginSoftmaxLoss(ClassWeightLoss):
     """Cross entropy over scaled cosines, where that of the row's own class is lowered.
 
-    A subclass says by how much, in `target_cosines`, and may scale otherwise.
+    A subclass says by how much, in `target_cosines`, and may scale otherwise, in
+    `cosines_and_scale`.
 
     Args:
         num_classes: How many classes there are.
@@ -57,25 +54,21 @@ class MarginSoftmaxLoss(ClassWeightLoss):
         return self.class_weights
 
     def class_losses(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        cosines = self.class_cosines(embeddings)
+        cosines, scale = self.cosines_and_scale(embeddings)
         targets = one_hot(labels, cosines)
         own = ops.sum(cosines * targets, axis=1)
         lowered = (self.target_cosines(own) - own)[:, None]
-        logits = self.scaled(cosines + targets * lowered, embeddings)
-        return cross_entropy(logits, targets)
+        return cross_entropy((cosines + targets * lowered) * scale, labels)
 
-    def class_cosines(self, embeddings: Tensor) -> Tensor:
-        """Cosines `[N, num_classes]` of rows and classes."""
-        return cosine_of(self.distance.cost(embeddings, self.class_rows), self.distance)
-
-    def scaled(self, cosines: Tensor, embeddings: Tensor) -> Tensor:
-        """Logits `[N, num_classes]` of cosines."""
-        return self.scale * cosines
+    def cosines_and_scale(self, embeddings: Tensor) -> tuple[Tensor, Any]:
+        """Cosines `[N, num_classes]` of rows and classes, and what logits multiply by."""
+        found = cosines_between(embeddings, self.class_rows, self.distance)
+        return found, self.scale
 
     def get_logits(self, embeddings: Any) -> Tensor:
         """Logits `[N, num_classes]` of embeddings `[N, D]`, for whom no margin counts."""
-        embeddings = ops.convert_to_tensor(embeddings)
-        return self.scaled(self.class_cosines(embeddings), embeddings)
+        cosines, scale = self.cosines_and_scale(ops.convert_to_tensor(embeddings))
+        return cosines * scale
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "margin": self.margin, "scale": self.scale}

@@ -53,18 +53,13 @@ class Memory:
         return (self._slots() - self.position) % self.size
 
     def enqueued(self, embeddings: Tensor, labels: Tensor) -> Memory:
-        """The memory after rows `[n, D]` and labels `[n]` are written; `n` at most `S`."""
+        """The memory after `n` rows, at most `S`, and their labels are written."""
         rows = ops.shape(labels)[0]
-        places = self.places
-        is_new = places < rows
-        places = ops.where(is_new, places, 0)
-        # Each slot takes its row. Unlike scattered rows, that makes a new tensor, which
-        # an assignment to the variables cannot change under the gradient's feet.
+        slots = (self.position + ops.arange(rows, dtype="int32")) % self.size
+        # New tensors: what is assigned to the variables later does not change them.
         return Memory(
-            ops.where(
-                is_new[:, None], ops.take(embeddings, places, axis=0), self.embeddings
-            ),
-            ops.where(is_new, ops.take(labels, places, axis=0), self.labels),
+            ops.scatter_update(self.embeddings, slots[:, None], embeddings),
+            ops.scatter_update(self.labels, slots[:, None], labels),
             (self.position + rows) % self.size,
             ops.minimum(self.count + rows, self.size),
         )
@@ -134,7 +129,7 @@ class MemoryQueue:
     def reset(self) -> None:
         """Empties it."""
         for variable in self._variables:
-            variable.assign(ops.zeros_like(variable))
+            variable.assign(ops.zeros(variable.shape, variable.dtype))
 
 
 def memory_labels(labels: Any, name: str) -> Tensor:
@@ -152,8 +147,8 @@ def memory_labels(labels: Any, name: str) -> Tensor:
     if labels.size and not limits.min <= labels.min() <= labels.max() <= limits.max:
         raise ValueError(
             f"`{name}` must fit into {dtype}, in which a memory keeps labels on this "
-            f"backend. Received: values from {labels.min()} to {labels.max()}. Number the "
-            "classes 0, 1, ..., e.g. with `np.unique(labels, return_inverse=True)` over "
-            "the whole data set, or set JAX_ENABLE_X64=1."
+            f"backend. Received: values from {labels.min()} to {labels.max()}. Number "
+            "the classes 0, 1, ..., e.g. with `np.unique(labels, return_inverse=True)` "
+            "over the whole data set, or set JAX_ENABLE_X64=1."
         )
     return ops.convert_to_tensor(labels.astype(dtype))

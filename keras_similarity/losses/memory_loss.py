@@ -52,13 +52,13 @@ class MemoryLoss(LossWrapper):
             )
         self.memory_size = memory_size
         self.embedding_size: int | None = None
-        self.queue: MemoryQueue | None = None
+        self._queue: MemoryQueue | None = None
         if embedding_size is not None:
             self.build(embedding_size)
 
     def build(self, embedding_size: int) -> None:
         super().build(embedding_size)
-        if self.queue is not None:
+        if self._queue is not None:
             if embedding_size != self.embedding_size:
                 raise ValueError(
                     f"`embedding_size` of {type(self).__name__} must be that of the "
@@ -72,12 +72,25 @@ class MemoryLoss(LossWrapper):
                 f"embedding_size={embedding_size}."
             )
         self.embedding_size = embedding_size
-        self.queue = MemoryQueue(self.make_head(), self.memory_size, embedding_size)
+        self._queue = MemoryQueue(self.make_head(), self.memory_size, embedding_size)
+
+    @property
+    def queue(self) -> MemoryQueue:
+        """The variables of the memory.
+
+        Raises:
+            ValueError: If the embedding size, and with it their shape, is not known yet.
+        """
+        if self._queue is None:
+            raise ValueError(
+                "The loss has no memory yet: give `embedding_size`, or call it first."
+            )
+        return self._queue
 
     def reset_queue(self) -> None:
         """Empties the memory."""
-        if self.queue is not None:
-            self.queue.reset()
+        if self._queue is not None:
+            self._queue.reset()
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -95,8 +108,9 @@ class MemoryLoss(LossWrapper):
         names = ("y_true", "y_pred")
         rows = Batch(labels, embeddings, distance=self.distance, names=names).embeddings
         width = rows.shape[1]
-        if self.queue is None:
-            if is_traced(rows):
+        if self._queue is None:
+            # Not by the rows: under `jax.grad` they are traced, and variables are not.
+            if is_traced(ops.zeros(())):
                 raise ValueError(
                     "`embedding_size` must be given to a loss with a memory that is "
                     f"compiled before it knows it: {type(self).__name__}(..., "

@@ -267,7 +267,9 @@ class MetricLoss(keras.losses.Loss):
             terms = {**terms, "embedding_reg_loss": SubLoss(penalty, kind="reduced")}
         if self.reducer is not None and self.reducer.needs_labels:
             terms = {
-                name: term if term.labels is not None else replace(term, labels=batch.labels)
+                name: term
+                if term.labels is not None
+                else replace(term, labels=batch.labels)
                 for name, term in terms.items()
             }
         return terms

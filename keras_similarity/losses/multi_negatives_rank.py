@@ -36,8 +36,8 @@ class MultiNegativesRankLoss(TwoViewLoss):
     """Ranks each query's own key before all other keys; see `multi_negatives_rank()`.
 
     The values are one a query, `[N]`. (TensorFlow Similarity's are `[N, N]` by accident,
-    with the same mean; its sum is `N` times this one.) The 1 in the logarithm is TensorFlow
-    Similarity's; it matters where all cosines are far below 0.
+    with the same mean; its sum is `N` times this one.) The 1 in the logarithm is that of
+    TensorFlow Similarity; it matters where all costs are far above 0.
 
     Args:
         distance: A `Distance` or its name; inner product by default, where TensorFlow

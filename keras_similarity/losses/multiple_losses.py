@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keras_similarity import miners as miners_module
-from keras_similarity.losses.metric_loss import MetricLoss, register, registry
+from keras_similarity.losses.metric_loss import register, registry
 from keras_similarity.losses.two_views import TwoViewLoss
 from keras_similarity.losses.wrapper import LossWrapper
 from keras_similarity.miners import Miner
@@ -45,6 +45,7 @@ class MultipleLosses(LossWrapper):
     """
 
     default_name = "multiple_losses"
+    is_row_wise = False  # Each loss inside reduces its own values.
 
     def __init__(
         self,
@@ -66,6 +67,10 @@ class MultipleLosses(LossWrapper):
                     "`miners` cannot be used with a loss that makes pairs of its own. "
                     f"Received: one for {type(loss).__name__}. Give it to that loss."
                 )
+
+    @property
+    def takes_pairs(self) -> bool:  # type: ignore[override]
+        return all(loss.takes_pairs for loss in self.inner_losses)
 
     @property
     def is_stateful(self) -> bool:  # type: ignore[override]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from keras_similarity.backend import ops, static_value
+from keras_similarity.backend import is_traced, ops, static_value
 from keras_similarity.distances import DotProductSimilarity
 from keras_similarity.losses.metric_loss import MetricLoss, register
 from keras_similarity.pairs import Batch, Pairs, masked_log_sum_exp
@@ -42,23 +42,23 @@ class NPairsLoss(MetricLoss):
 
     default_name = "n_pairs_loss"
     default_distance = DotProductSimilarity
+    takes_pairs = False  # Without labels.
+    is_row_wise = False
 
     def sub_losses(self, batch: Batch) -> dict[str, SubLoss]:
         positives, is_first = _first_pairs(batch)
         rows = is_first.shape[0]
-        count = None
-        if rows is not None and rows > _FEW:
-            count = static_value(ops.sum(ops.cast(is_first, "int32")))
-        if count is None:
+        if rows is None or rows <= _FEW or is_traced(is_first):
             values = _cross_entropies(ops.take(batch.cost, positives, axis=1), is_first)
         else:
-            values = self._of_few(batch, positives, is_first, max(count, 1))
+            count = static_value(ops.sum(ops.cast(is_first, "int32"))) or 1
+            values = self._of_few(batch, positives, is_first, count)
         return {"loss": SubLoss(values, ops.cast(is_first, values.dtype))}
 
     def _of_few(
         self, batch: Batch, positives: Tensor, is_first: Tensor, count: int
     ) -> Tensor:
-        """The same from the costs of the pairs that are used, of which there are `count`."""
+        """The same from the costs of the `count` pairs that are used."""
         found, anchors = ops.top_k(ops.cast(is_first, "int32"), count)
         cost = self.distance.cost(
             ops.take(batch.embeddings, anchors, axis=0),
@@ -69,7 +69,7 @@ class NPairsLoss(MetricLoss):
 
 
 def _cross_entropies(cost: Tensor, is_pair: Tensor) -> Tensor:
-    """Loss `[n]` of cost `[n, n]` of the anchors and the positives of pairs; 0 for none."""
+    """Loss `[n]` from the cost `[n, n]` of anchors and positives; 0 where no pair is."""
     every = masked_log_sum_exp(-cost, is_pair[None, :])[:, 0]
     return ops.where(is_pair, every + ops.diagonal(cost), 0.0)
 

@@ -71,6 +71,7 @@ class NCALoss(MetricLoss):
 
     default_name = "nca_loss"
     default_distance = staticmethod(_squared_euclidean)
+    takes_pairs = False  # Without labels.
 
     def __init__(self, softmax_scale: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)

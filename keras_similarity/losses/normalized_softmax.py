@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from keras_similarity.backend import ops
+from keras_similarity.backend import cross_entropy, ops
 from keras_similarity.distances import DotProductSimilarity
 from keras_similarity.distances.normalize import unit
-from keras_similarity.losses.class_weight_loss import (
-    ClassWeightLoss,
-    cross_entropy,
-    one_hot,
-)
+from keras_similarity.losses.class_weight_loss import ClassWeightLoss
 from keras_similarity.losses.metric_loss import register
 
 Tensor = Any
@@ -70,12 +66,13 @@ class NormalizedSoftmaxLoss(ClassWeightLoss):
         return self.class_weights
 
     def class_losses(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        logits = self.get_logits(embeddings)
-        return cross_entropy(logits, one_hot(labels, logits))
+        return cross_entropy(self.get_logits(embeddings), labels)
 
     def get_logits(self, embeddings: Any) -> Tensor:
         """Logits `[N, num_classes]` of embeddings `[N, D]`."""
-        rows = unit(self.class_rows, ops, self.distance.p)
+        rows = self.class_rows
+        if not self.distance.normalize_embeddings:
+            rows = unit(rows, ops, self.distance.p)
         return self.distance.cost(embeddings, rows) * (-1.0 / self.temperature)
 
     def get_config(self) -> dict[str, Any]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from keras_similarity.array_ops import dtype_name
-from keras_similarity.backend import full_precision, keras, ops
+from keras_similarity.backend import full_precision, keras, one_hot, ops
 from keras_similarity.distances.base import as_floats
 from keras_similarity.distances.normalize import unit
-from keras_similarity.losses.class_weight_loss import ClassWeightLoss, one_hot
+from keras_similarity.losses.class_weight_loss import ClassWeightLoss
 from keras_similarity.losses.metric_loss import register
 
 Tensor = Any
@@ -64,14 +64,19 @@ class P2SGradLoss(ClassWeightLoss):
         return keras.constraints.UnitNorm(axis=0)
 
     def class_losses(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        embeddings, rows = as_floats(embeddings, ops), self.class_rows
+        embeddings = as_floats(embeddings, ops)
+        weights = self.weight.value
+        fixed = ops.stop_gradient(weights)
         with full_precision(embeddings):
-            # Their direction at length 1: `unit` without its gradient.
-            lengths = ops.stop_gradient(ops.sum(rows * unit(rows, ops), axis=1))
-            scale = ops.divide_no_nan(ops.ones_like(lengths), lengths)
-            rows = ops.cast(rows * scale[:, None], dtype_name(embeddings))
-            cosines = ops.matmul(unit(embeddings, ops), ops.transpose(rows))
-        return ops.mean(ops.square(cosines - one_hot(labels, cosines)), axis=1)
+            # At length 1, but without the gradient of `unit`.
+            squared = ops.sum(fixed * fixed, axis=0, keepdims=True)
+            is_zero = ops.cast(squared == 0.0, squared.dtype)
+            weights = weights * ((1.0 - is_zero) / ops.sqrt(squared + is_zero))
+            if dtype_name(weights) != dtype_name(embeddings):
+                weights = ops.cast(weights, dtype_name(embeddings))
+            cosines = unit(embeddings, ops) @ weights
+        errors = cosines - one_hot(labels, cosines)
+        return ops.sum(errors * errors, axis=1) * (1.0 / self.num_classes)
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()

@@ -10,7 +10,7 @@ from keras_similarity.distances import CosineSimilarity, Distance
 from keras_similarity.losses.cosine_only import checked_cosine, cosine_matrix
 from keras_similarity.losses.metric_loss import MetricLoss, register
 from keras_similarity.losses.no_keys import refuse_keys
-from keras_similarity.pairs import Batch, sum_over_positives
+from keras_similarity.pairs import Batch, sum_over_positives, take_keys
 from keras_similarity.reducers import SubLoss
 
 Tensor = Any
@@ -42,8 +42,8 @@ def pnp(
     logits = similarity * (1.0 / anneal)
     of_class = ops.cast(class_mask, logits.dtype)
 
-    def term(columns: Tensor, is_positive: Tensor, logits: Tensor) -> Tensor:
-        own = ops.take_along_axis(logits, columns, axis=1)[:, :, None]
+    def term(columns: Any, is_positive: Tensor, logits: Tensor) -> Tensor:
+        own = take_keys(logits, columns)[:, :, None]
         steps = ops.sigmoid(logits[:, None, :] - own)  # [n, k, n]
         before = ops.sum(steps * (1.0 - of_class[:, None, :]), axis=2)
         penalties = penalty(before) * ops.cast(is_positive, logits.dtype)

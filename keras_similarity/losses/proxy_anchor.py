@@ -94,12 +94,15 @@ class ProxyAnchorLoss(ClassWeightLoss):
         classes = ops.arange(self.num_classes, dtype="int32")
         is_own = classes[:, None] == ops.cast(batch.labels, "int32")  # [C, N]
         cost = ops.transpose(self.distance.cost(batch.embeddings, self.class_rows))
-        weights, to_cost = batch.sample_weights, self.distance.to_cost
-        shift = 0.0 if weights is None else weights - 1.0
-        too_far = self.alpha * (cost - to_cost(self.margin)) + shift
-        too_near = self.alpha * (to_cost(-self.margin) - cost) + shift
-        positive = masked_log1p_sum_exp(too_far, is_own)[:, 0]
-        negative = masked_log1p_sum_exp(too_near, ops.logical_not(is_own))[:, 0]
+        # An own row costs what it is too far, another one what it is too near.
+        turned = cost * (2.0 * ops.cast(is_own, cost.dtype) - 1.0)
+        exponents = self.alpha * (turned - self.distance.to_cost(self.margin))
+        if batch.sample_weights is not None:
+            exponents = exponents + (batch.sample_weights - 1.0)
+        values = masked_log1p_sum_exp(
+            ops.concatenate([exponents, exponents]), ops.concatenate([is_own, ~is_own])
+        )[:, 0]
+        positive, negative = values[: self.num_classes], values[self.num_classes :]
         present = ops.sum(ops.cast(ops.any(is_own, axis=1), "float32"))
         return {
             "pos_loss": SubLoss(positive, divisor=present, labels=classes),

@@ -5,13 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from keras_similarity.backend import ops
+from keras_similarity.backend import cross_entropy, ops
 from keras_similarity.distances import LpDistance
-from keras_similarity.losses.class_weight_loss import (
-    ClassWeightLoss,
-    cross_entropy,
-    one_hot,
-)
+from keras_similarity.losses.class_weight_loss import ClassWeightLoss
 from keras_similarity.losses.metric_loss import register
 from keras_similarity.pairs import Batch, sample_weights
 from keras_similarity.reducers import SubLoss
@@ -73,8 +69,7 @@ class ProxyNCALoss(ClassWeightLoss):
 
     def class_losses(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         cost = self.distance.cost(embeddings, self.class_rows)
-        logits = cost * -self.softmax_scale
-        return cross_entropy(logits, one_hot(labels, logits))
+        return cross_entropy(cost * -self.softmax_scale, labels)
 
     def sub_losses(self, batch: Batch) -> dict[str, SubLoss]:
         values = self.class_losses(batch.embeddings, batch.labels)

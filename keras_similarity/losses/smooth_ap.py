@@ -9,7 +9,7 @@ from keras_similarity.distances import CosineSimilarity, Distance
 from keras_similarity.losses.cosine_only import checked_cosine, cosine_matrix
 from keras_similarity.losses.metric_loss import MetricLoss, register
 from keras_similarity.losses.no_keys import refuse_keys
-from keras_similarity.pairs import Batch, sum_over_positives
+from keras_similarity.pairs import Batch, sum_over_positives, take_keys
 from keras_similarity.reducers import SubLoss
 
 Tensor = Any
@@ -33,8 +33,8 @@ def smooth_ap(similarity: Tensor, class_mask: Tensor, *, temperature: float) -> 
     logits = similarity * (1.0 / temperature)
     of_class = ops.cast(class_mask, logits.dtype)
 
-    def term(columns: Tensor, is_positive: Tensor, logits: Tensor) -> Tensor:
-        own = ops.take_along_axis(logits, columns, axis=1)[:, :, None]
+    def term(columns: Any, is_positive: Tensor, logits: Tensor) -> Tensor:
+        own = take_keys(logits, columns)[:, :, None]
         steps = ops.sigmoid(logits[:, None, :] - own)  # [n, k, n], 0.5 for j itself
         ranks = ops.sum(steps, axis=2) + 0.5
         ranks_in_class = ops.sum(steps * of_class[:, None, :], axis=2) + 0.5

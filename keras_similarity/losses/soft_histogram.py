@@ -1,43 +1,72 @@
-"""Histograms with a slope: a value is shared by the two nearest bins."""
+"""Histograms of many values in few bins."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 from keras_similarity.backend import ops
 
 Tensor = Any
 
+# Up to so many values times bins it is faster to compare each value with each bin.
+_SMALL = 2**18
 
-def soft_histogram(
-    places: Tensor, counts: Tensor, bins: int, groups: Tensor | None = None, size: int = 1
-) -> Tensor:
-    """Histogram of values: one at `b + f` counts `1 - f` in bin `b` and `f` in the next.
+
+def soft_histograms(places: Tensor, counts: Sequence[Tensor], bins: int) -> Tensor:
+    """Histograms of each row's values, in which a value has a slope.
+
+    A value at `b + f` counts `1 - f` in bin `b` and `f` in the next.
 
     Args:
-        places: Floats of any shape: values, in units of bins from the first one; what is
+        places: Floats `[n, M]`: values, in units of bins from the first one; what is
             outside counts in the first or the last.
-        counts: Floats of that shape: how often each counts.
+        counts: How often each value counts, for each histogram: floats `[n, M]`.
         bins: Number of bins; at least 2.
-        groups: Integers of that shape, from 0: which histogram each belongs to.
-        size: Number of histograms.
 
     Returns:
-        Floats `[size, bins]`.
+        Floats `[n, histograms, bins]`.
     """
-    places = ops.clip(places, 0.0, bins - 1.0)
-    bin_ = ops.minimum(ops.floor(ops.stop_gradient(places)), bins - 2.0)
-    upper = (places - bin_) * counts
-    bin_ = ops.cast(bin_, "int32")
-    if groups is not None:
-        bin_ = bin_ + groups * bins
-    flat = ops.reshape(bin_, (-1,))
-    lower, upper = (
-        ops.reshape(
-            ops.segment_sum(ops.reshape(part, (-1,)), flat, num_segments=size * bins),
-            (size, bins),
-        )
-        for part in (counts - upper, upper)
-    )
-    # The last bin is never the lower one.
-    return lower + ops.pad(upper[:, :-1], ((0, 0), (1, 0)))
+    places = ops.relu(places)
+    places = places - ops.relu(places - (bins - 1.0))
+    if _is_small(places, bins):
+        gaps = places[:, :, None] - ops.arange(bins, dtype=places.dtype)
+        shares = ops.relu(1.0 - gaps * ops.sign(gaps))  # [n, M, bins]
+        return ops.stack(list(counts), axis=1) @ shares
+    rows = ops.shape(places)[0]
+    bin_ = ops.floor(ops.stop_gradient(places))
+    row = ops.arange(rows, dtype="int32")[:, None]
+    place = ops.cast(bin_, "int32") + row * bins
+    columns = []
+    for count in counts:
+        upper = (places - bin_) * count
+        columns += [count - upper, upper]
+    sums = [ops.reshape(s, (rows, bins)) for s in bin_sums(columns, place, rows * bins)]
+    # Nothing is above the last bin: what is rolled into the first is 0.
+    pairs = zip(sums[::2], sums[1::2], strict=True)
+    return ops.stack([low + ops.roll(up, 1, axis=1) for low, up in pairs], axis=1)
+
+
+def bin_sums(columns: Sequence[Tensor], places: Tensor, bins: int) -> list[Tensor]:
+    """Sums `[bins]` of each column over the values in each bin.
+
+    Args:
+        columns: Floats, all of one shape.
+        places: Integers of that shape, from 0: the bin of each.
+        bins: Number of bins.
+    """
+    places = ops.reshape(places, (-1,))
+    columns = [ops.reshape(column, (-1,)) for column in columns]
+    if _is_small(places, bins):
+        bin_ = ops.arange(bins, dtype=places.dtype)
+        is_in = ops.cast(places[:, None] == bin_, columns[0].dtype)  # [T, bins]
+        return [column @ is_in for column in columns]
+    places = ops.cast(places, "int32")
+    return [ops.segment_sum(column, places, num_segments=bins) for column in columns]
+
+
+def _is_small(places: Tensor, bins: Any) -> bool:
+    shape = (*places.shape, bins)
+    # A number of rows that only run time knows is None or a tensor.
+    return all(isinstance(size, int) for size in shape) and math.prod(shape) <= _SMALL

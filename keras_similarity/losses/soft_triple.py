@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from keras_similarity.backend import keras, ops
+from keras_similarity.backend import cross_entropy, keras, one_hot, ops
 from keras_similarity.distances import CosineSimilarity, Distance
-from keras_similarity.losses.class_weight_loss import (
-    ClassWeightLoss,
-    cross_entropy,
-    one_hot,
-    positive_integer,
-)
+from keras_similarity.losses.class_weight_loss import ClassWeightLoss, positive_integer
 from keras_similarity.losses.metric_loss import register
 
 Tensor = Any
@@ -92,7 +87,7 @@ class SoftTripleLoss(ClassWeightLoss):
     def class_losses(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         similarities = self.get_logits(embeddings)
         targets = one_hot(labels, similarities)
-        return cross_entropy(self.la * (similarities - self.margin * targets), targets)
+        return cross_entropy(self.la * (similarities - self.margin * targets), labels)
 
     def get_logits(self, embeddings: Any) -> Tensor:
         """Similarities `[N, num_classes]` of embeddings `[N, D]` and classes."""

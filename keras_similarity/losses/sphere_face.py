@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from keras_similarity.losses.large_margin_softmax import LargeMarginSoftmaxLoss, lengths
+from keras_similarity.losses.large_margin_softmax import LargeMarginSoftmaxLoss
 from keras_similarity.losses.metric_loss import register
-
-Tensor = Any
 
 
 @register("sphere_face")
@@ -43,6 +39,4 @@ class SphereFaceLoss(LargeMarginSoftmaxLoss):
     """
 
     default_name = "sphere_face_loss"
-
-    def scaled(self, cosines: Tensor, embeddings: Tensor) -> Tensor:
-        return cosines * (self.scale * lengths(embeddings))
+    has_class_lengths = False

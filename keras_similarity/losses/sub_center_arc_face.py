@@ -68,8 +68,8 @@ class SubCenterArcFaceLoss(ArcFaceLoss):
     def num_rows(self) -> int:
         return self.num_classes * self.sub_centers
 
-    def class_cosines(self, embeddings: Tensor) -> Tensor:
-        return ops.amax(self._center_cosines(embeddings), axis=2)
+    def cosines_and_scale(self, embeddings: Tensor) -> tuple[Tensor, Any]:
+        return ops.amax(self._center_cosines(embeddings), axis=2), self.scale
 
     def get_outliers(
         self,
@@ -112,7 +112,7 @@ class SubCenterArcFaceLoss(ArcFaceLoss):
 
     def _center_cosines(self, embeddings: Tensor) -> Tensor:
         """Cosines `[N, num_classes, sub_centers]`."""
-        cosines = super().class_cosines(embeddings)
+        cosines, _ = super().cosines_and_scale(embeddings)
         return ops.reshape(cosines, (-1, self.num_classes, self.sub_centers))
 
     def _dominant_centers(self, labels: Ints, nearest: Ints) -> Ints:

@@ -49,6 +49,7 @@ class ThresholdConsistentMarginLoss(MetricLoss):
 
     default_name = "threshold_consistent_margin_loss"
     default_distance = CosineSimilarity
+    is_row_wise = False
 
     def __init__(
         self,

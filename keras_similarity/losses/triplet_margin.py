@@ -87,7 +87,7 @@ class TripletMarginLoss(MetricLoss):
 
     def _values(self, positive: Tensor, negative: Tensor, between: Any) -> Tensor:
         if self.swap:
-            negative = ops.minimum(negative, between)
+            negative = negative - ops.relu(negative - between)
         gap = positive - negative + self.margin
         return ops.softplus(gap) if self.smooth_loss else ops.relu(gap)
 

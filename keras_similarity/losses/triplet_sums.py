@@ -17,6 +17,8 @@ from keras_similarity.pairs import (
     counted_triplets,
     random_triplets,
     sum_over_positives,
+    take_keys,
+    take_rows,
 )
 from keras_similarity.reducers import SubLoss
 from keras_similarity.reducers.sub_loss import Listed, is_between
@@ -49,14 +51,13 @@ class TripletTerm(SubLoss):
         if isinstance(self.pairs.triplets, Triplets):
             return self._sums_of_list(self.pairs.triplets, low, high)
 
-        def summed(values: Tensor, counts: Tensor) -> Tensor:
+        def summed(values: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
             if low is not None or high is not None:
                 counts = counts * ops.cast(is_between(values, low, high), counts.dtype)
-            sums = ops.sum(values * counts, axis=(1, 2))
-            return ops.stack([sums, ops.sum(counts, axis=(1, 2))], axis=1)
+            return ops.sum(values * counts, axis=(1, 2)), ops.sum(counts, axis=(1, 2))
 
-        both = self.total(summed)  # [n, 2]
-        return both[:, 0], ops.stop_gradient(both[:, 1])
+        sums, counts = self.total(summed)
+        return sums, ops.stop_gradient(counts)
 
     def _sums_of_list(
         self, triplets: Triplets, low: float | None, high: float | None
@@ -101,11 +102,15 @@ class TripletTerm(SubLoss):
             between,
         )
 
-    def total(self, summed: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    def total(
+        self, summed: Callable[[Tensor, Tensor], Any], *, may_take_all: bool = True
+    ) -> Any:
         """`summed(values, counts)`, added over the parts that triplets come in.
 
         Args:
-            summed: Of floats of one shape, `[T]` or `[n, k, M]`, a sum of any shape.
+            summed: Of floats of one shape, `[T]` or `[n, k, M]`, a sum of any shape, or
+                a tuple of sums of one shape.
+            may_take_all: As that of `sum_over_positives`.
         """
         if isinstance(self.pairs.triplets, Triplets):
             values = self._values_of(self.pairs.triplets)
@@ -116,27 +121,30 @@ class TripletTerm(SubLoss):
         negatives = pairs.negative_counts if is_weighted else pairs.negative_mask
         negatives = ops.cast(negatives, self.values.dtype)[:, None, :]
 
-        def term(columns: Tensor, is_positive: Tensor, cost: Tensor, *others: Any) -> Any:
+        def term(columns: Any, is_positive: Tensor, cost: Tensor, *others: Any) -> Any:
             negative, key_cost = cost, others
             if self.negative_values is not None:
                 negative, *key_cost = others
             counts = ops.cast(is_positive, cost.dtype)
             if is_weighted:
-                counts = counts * _take(pairs.positive_counts, columns)
+                counts = counts * take_keys(pairs.positive_counts, columns)
             counts = counts[:, :, None] * negatives  # [n, k, M]
             if isinstance(rule, TripletRule):
-                counts = counts * ops.cast(
-                    rule.select(columns, *rule.tensors), cost.dtype
-                )
-            between = ops.take(key_cost[0], columns, axis=0) if key_cost else None
-            to_positive = _take(cost, columns)[:, :, None]
+                if columns is None:
+                    columns = _all_columns(is_positive)
+                kept = rule.select(columns, *rule.tensors)
+                counts = counts * ops.cast(kept, cost.dtype)
+            between = take_rows(key_cost[0], columns) if key_cost else None
+            to_positive = take_keys(cost, columns)[:, :, None]
             return summed(
                 self.formula(to_positive, negative[:, None, :], between), counts
             )
 
         tensors = (self.values, self.negative_values, self.key_cost)
         given = (tensor for tensor in tensors if tensor is not None)
-        return sum_over_positives(term, pairs.positive_mask, *given)
+        return sum_over_positives(
+            term, pairs.positive_mask, *given, may_take_all=may_take_all
+        )
 
 
 def triplet_term(
@@ -155,8 +163,9 @@ def triplet_term(
     )
 
 
-def _take(values: Tensor, columns: Tensor) -> Tensor:
-    return ops.take_along_axis(values, columns, axis=1)
+def _all_columns(mask: Tensor) -> Tensor:
+    """Integers `[n, M]`: the number of each column."""
+    return ops.broadcast_to(ops.arange(ops.shape(mask)[1], dtype="int32"), mask.shape)
 
 
 def check_triplets_per_anchor(triplets_per_anchor: int | str) -> None:

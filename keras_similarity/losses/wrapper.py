@@ -97,8 +97,9 @@ def pair_loss(
     known = PAIR_LOSSES | also
     is_known = any(base.__name__ in known for base in type(loss).__mro__)
     # A formula in `anchor_losses` sees costs and masks, and nothing else.
-    is_masked = type(loss).sub_losses is MetricLoss.sub_losses
-    if not (is_known or is_masked):
+    has_own_terms = type(loss).sub_losses is not MetricLoss.sub_losses
+    has_formula = type(loss).anchor_losses is not MetricLoss.anchor_losses
+    if not is_known and (has_own_terms or not has_formula):
         raise ValueError(
             f"`loss` of {needed_by} must be one that is about pairs: one of "
             f"{', '.join(sorted(known))}, a subclass of one, or a loss of your own that "

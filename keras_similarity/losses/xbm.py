@@ -81,7 +81,7 @@ class XBM(MemoryLoss):
         )
 
     def build(self, embedding_size: int) -> None:
-        if self.queue is None and self.warmup_steps:
+        if self._queue is None and self.warmup_steps:
             self._steps = self.make_head().add_weight(
                 shape=(),
                 dtype="int32",
@@ -104,7 +104,7 @@ class XBM(MemoryLoss):
     def reset_queue(self) -> None:
         """Empties the memory; the warm-up starts anew."""
         super().reset_queue()
-        if self.queue is not None and self.warmup_steps:
+        if self._queue is not None and self.warmup_steps:
             self._steps.assign(0)
 
     def get_config(self) -> dict[str, Any]:
@@ -160,7 +160,7 @@ class XBM(MemoryLoss):
         self.queue.write(after)
 
     def _newest_first(self, part: str) -> npt.NDArray[Any]:
-        if self.queue is None:
+        if self._queue is None:
             width = (0,) if part == "embeddings" else ()
             return np.zeros((0, *width))
         memory = self.queue.read()

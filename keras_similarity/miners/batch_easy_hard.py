@@ -82,7 +82,7 @@ class BatchEasyHardMiner(Miner):
         positives, negatives = batch.pairs.positive_mask, batch.pairs.negative_mask
         positives = _within(self.allowed_pos_range, distances, positives)
         negatives = _within(self.allowed_neg_range, distances, negatives)
-        keys = cost.shape[1]
+        keys = ops.shape(cost)[1]
         if "all" in (self.pos_strategy, self.neg_strategy):
             if self.pos_strategy != "all":
                 positives = self._positive(cost, positives).mask(keys)

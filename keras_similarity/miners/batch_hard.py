@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from keras_similarity.backend import ops
 from keras_similarity.miners.base import Miner, register
 from keras_similarity.miners.extremes import farthest, nearest, pairs_of_extremes
 from keras_similarity.pairs import Pairs
@@ -39,5 +40,5 @@ class BatchHardMiner(Miner):
         return pairs_of_extremes(
             farthest(cost, pairs.positive_mask),
             nearest(cost, pairs.negative_mask),
-            cost.shape[1],
+            ops.shape(cost)[1],
         )

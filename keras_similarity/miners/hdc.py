@@ -65,7 +65,9 @@ def _count(mask: Tensor) -> Tensor:
 
 def _in_order(values: Tensor) -> Tensor:
     """Int32 that are ordered as floats are."""
-    bits = ops.view(ops.cast(values, "float32") + 0.0, "int32")  # -0.0 becomes 0.0.
+    values = ops.cast(values, "float32") + 0.0  # -0.0 becomes 0.0.
+    # On TensorFlow `ops.view` needs the size of the last axis.
+    bits = ops.view(values[:, :, None], "int32")[:, :, 0]
     return ops.where(bits < 0, ops.bitwise_xor(bits, _INT32_MAX), bits)
 
 

@@ -34,6 +34,8 @@ from keras_similarity.pairs.pairs import (
 from keras_similarity.pairs.positives import (
     fold_positives,
     sum_over_positives,
+    take_keys,
+    take_rows,
     values_of_positives,
 )
 from keras_similarity.pairs.sample_weights import sample_weights
@@ -73,6 +75,8 @@ __all__ = [
     "random_triplets",
     "sample_weights",
     "sum_over_positives",
+    "take_keys",
+    "take_rows",
     "triplet_indices",
     "triplets_of_columns",
     "values_of_positives",

@@ -86,8 +86,8 @@ def _log_sum_exp_of_many(values: Tensor, mask: Tensor) -> Tensor:
     """The same, in more operations, none of which is slow on many values.
 
     On a CPU, torch's `exp` takes 3 to 80 times as long where it underflows, and `where`
-    ten times as long as a sum. So what is not allowed gets a large negative number added, and what
-    is too small to change the sum is raised to where it still does not.
+    ten times as long as a sum. So what is not allowed gets a large negative number added,
+    and what is too small to change the sum is raised to where it still does not.
     """
     barrier = _barrier(values, mask)
     largest = ops.amax(ops.stop_gradient(values) + barrier, axis=1, keepdims=True)

@@ -18,33 +18,62 @@ Step = Callable[[Any, Tensor, Tensor], Any]
 
 # Values of a slab: as many as make its passes worth their start.
 _SLAB = 2**22
+# Up to so many triplets of keys finding the positives costs more than it saves.
+_SMALL = 2**15
 # Positives of a slab where their number is only known at run time.
 _UNROLLED = 4
 
 
 def sum_over_positives(
-    term: Callable[..., Tensor], positive_mask: Tensor, *tensors: Tensor
-) -> Tensor:
+    term: Callable[..., Any],
+    positive_mask: Tensor,
+    *tensors: Tensor,
+    may_take_all: bool = True,
+) -> Any:
     """Sum over the positives of each anchor of a term that is a function of tensors.
 
     Exact for any number of positives, which may be known at run time only, and
     differentiable in `tensors` by computing each slab again.
 
     Args:
-        term: `term(columns, is_positive, *tensors)` gives floats `[n, ...]`, the sum
-            over a slab: `columns` are integers `[n, k]`, the keys that are the anchors'
-            positives; where `is_positive` `[n, k]` is false there is none, and the term
-            must be 0. It must reach what has a gradient through `tensors`.
+        term: `term(columns, is_positive, *tensors)` gives the sum over a slab, floats of
+            any shape or a tuple of floats of one shape: `columns` are integers `[n, k]`,
+            the keys that are the anchors' positives, or `None` for all keys in their
+            order (see `take_keys` and `take_rows`); where `is_positive` `[n, k]` is false
+            there is none, and the term must be 0. It must reach what has a gradient
+            through `tensors`.
         positive_mask: Bool `[n, M]`.
         *tensors: Floats that `term` is a function of.
+        may_take_all: Give small batches' keys all at once? Not where a term costs more
+            than finding the positives.
 
     Returns:
-        Floats `[n, ...]`.
+        What `term` returns, summed.
     """
+    shape = tuple(positive_mask.shape)
+    if may_take_all and None not in shape and shape[0] * shape[1] ** 2 <= _SMALL:
+        return term(None, positive_mask, *tensors)
     count = count_positives(positive_mask)
-    if count is not None and count * math.prod(positive_mask.shape) <= _SLAB:
+    if count is not None and count * math.prod(shape) <= _SLAB:
         return term(*_first_positives(positive_mask, max(count, 1)), *tensors)
+    nothing = ops.zeros((ops.shape(positive_mask)[0], _UNROLLED), "int32")
+    zero = term(nothing, ops.zeros_like(nothing, dtype="bool"), *tensors)
+    if not isinstance(zero, tuple):
+        return _sum_of_slabs(term, 0.0 * zero, positive_mask, tensors)
 
+    def stacked(*args: Tensor) -> Tensor:
+        return ops.stack(term(*args))
+
+    total = _sum_of_slabs(stacked, 0.0 * ops.stack(zero), positive_mask, tensors)
+    return tuple(total[i] for i in range(len(zero)))
+
+
+def _sum_of_slabs(
+    term: Callable[..., Tensor],
+    zero: Tensor,
+    positive_mask: Tensor,
+    tensors: tuple[Tensor, ...],
+) -> Tensor:
     @ops.custom_gradient
     def summed(*tensors: Tensor) -> Any:
         def gradient(*args: Tensor, upstream: Tensor | None = None) -> Any:
@@ -65,11 +94,21 @@ def sum_over_positives(
         def add(total: Any, columns: Tensor, is_positive: Tensor) -> Any:
             return (total[0] + term(columns, is_positive, *tensors),)
 
-        nothing = ops.zeros((ops.shape(positive_mask)[0], _UNROLLED), "int32")
-        zero = 0.0 * term(nothing, ops.zeros_like(nothing, dtype="bool"), *tensors)
-        return fold_positives(add, (zero,), positive_mask)[0], gradient
+        nothing = ops.zeros_like(zero)
+        return fold_positives(add, (nothing,), positive_mask)[0], gradient
 
     return summed(*tensors)
+
+
+def take_keys(values: Tensor, columns: Tensor | None) -> Tensor:
+    """Of floats `[n, M]` those of an anchor's keys, `[n, k]`; all if `None`."""
+    return values if columns is None else ops.take_along_axis(values, columns, axis=1)
+
+
+def take_rows(rows: Tensor, columns: Tensor | None) -> Tensor:
+    """Of floats `[M, ...]` those of the anchors' keys, `[n, k, ...]`; `[1, M, ...]` if
+    `None`."""
+    return rows[None] if columns is None else ops.take(rows, columns, axis=0)
 
 
 def values_of_positives(
@@ -89,9 +128,11 @@ def values_of_positives(
     rows, keys = ops.shape(positive_mask)
     row = ops.arange(rows, dtype="int32")[:, None] * keys
 
-    def placed(columns: Tensor, is_positive: Tensor, *tensors: Tensor) -> Tensor:
+    def placed(columns: Any, is_positive: Tensor, *tensors: Tensor) -> Tensor:
         values = term(columns, is_positive, *tensors)
         values = values * ops.cast(is_positive, values.dtype)
+        if columns is None:
+            return values
         place = row + ops.cast(columns, "int32")
         flat = ops.segment_sum(
             ops.reshape(values, (-1,)),

@@ -32,7 +32,7 @@ class Triplets:
     def counts(self) -> Tensor:
         """Float32 `[T]`: how often each triplet counts."""
         if self.weights is None:
-            return ops.ones(self.anchors.shape, "float32")
+            return ops.ones_like(self.anchors, dtype="float32")
         return self.weights
 
 

@@ -11,8 +11,26 @@ import pytest
 from keras_similarity import distances, losses
 from keras_similarity.backend import ops
 from tests.backend import jit
+from tests.golden import pml_training
 from tests.golden.cases import assert_close, load
+from tests.golden.pml_objects import index_pairs, make_object
 from tests.golden.tfsim_training import RUNNERS, VALUES
+
+
+def chosen_of_pml():
+    """One case of each class, with and without keys and pairs of their own."""
+    seen = set()
+    for case in load("pml"):
+        runner = pml_training.RUNNERS.get(case.key)
+        if runner is not pml_training.run_loss or pml_training.is_departure(case):
+            continue
+        if "loss" not in case.expected or "call" in case.fields:
+            continue
+        names = {"ref_emb", "triplets", "pos_pairs"} & set(case.inputs)
+        what = (case.peer_class, *sorted(names))
+        if what not in seen or os.environ.get("KSIM_LONG"):
+            yield pytest.param(case, id=case.id)
+        seen.add(what)
 
 
 def chosen(kind, shaped_by):
@@ -49,3 +67,32 @@ def test_loss(case):
     actual = ops.convert_to_numpy(jit(value)(*tensors))
     expected = case.expected["loss"]
     assert_close(np.reshape(actual, expected.shape), expected, VALUES)
+
+
+@pytest.mark.parametrize("case", [*chosen_of_pml()])
+def test_loss_of_pml(case):
+    loss = make_object(case.peer_class, case.kwargs)
+    pml_training.set_weights(loss, case)
+    tensors = {name: as_tensor(array) for name, array in case.inputs.items()}
+    pairs = index_pairs(case)
+
+    def value(given):
+        keys = given.get("ref_emb")
+        key_labels = given.get("ref_labels", None if keys is None else given["labels"])
+        return loss(
+            given.get("labels", given.get("meta_classes")),
+            given["embeddings"],
+            key_labels=key_labels,
+            key_embeddings=keys,
+            pairs=pairs,
+        )
+
+    compiled = jit(value, full_graph=not loss.breaks_torch_graph)
+    actual = float(ops.convert_to_numpy(compiled(tensors)))
+    tolerance = pml_training.tolerance_of(case)
+    assert_close(actual, case.expected["loss"].item(), tolerance)
+
+
+def as_tensor(array):
+    is_float = array.dtype.kind == "f"
+    return ops.convert_to_tensor(array.astype("float32" if is_float else "int32"))

@@ -43,9 +43,7 @@ def run_xbm(case: Case) -> None:
     loss = losses.XBM(**kwargs)
     is_cosine = isinstance(loss.distance, distances.CosineDistance)
     for step in range(case.fields["steps"]):
-        given = {
-            name: case.inputs[f"{name}_{step}"] for name in ("y_true", "y_pred")
-        }
+        given = {name: case.inputs[f"{name}_{step}"] for name in ("y_true", "y_pred")}
         expected = {
             name: case.expected[f"{name}_{step}"]
             for name in ("loss", "grad_y_pred", "memory_labels", "memory_embeddings")

@@ -250,7 +250,11 @@ def test_rows_are_weighted_where_they_have_losses():
     [
         (lambda: SimCLRLoss(temperature=0), ValueError, "`temperature` must be positive"),
         (lambda: SimSiamLoss("cosine"), ValueError, "cosine is not supported"),
-        (lambda: MultiNegativesRankLoss(scale=-1), ValueError, "`scale` must be positive"),
+        (
+            lambda: MultiNegativesRankLoss(scale=-1),
+            ValueError,
+            "`scale` must be positive",
+        ),
         (lambda: SimCLRLoss(distance="cosine"), TypeError, "distance"),
         (lambda: Barlow(reduction="sum", reducer="mean"), ValueError, "say the same"),
         (lambda: VicReg()(None, VIEW), TypeError, "two views of the same rows"),
@@ -265,7 +269,11 @@ def test_rows_are_weighted_where_they_have_losses():
             "without labels, keys or pairs",
         ),
         (lambda: SimCLRLoss()(VIEW, OTHER[:3]), ValueError, "views of one shape"),
-        (lambda: SimCLRLoss()(np.arange(6), OTHER), ValueError, "`y_true` must be a view"),
+        (
+            lambda: SimCLRLoss()(np.arange(6), OTHER),
+            ValueError,
+            "`y_true` must be a view",
+        ),
         (
             lambda: SelfSupervisedLoss(VicReg()),
             ValueError,

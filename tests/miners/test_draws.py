@@ -9,6 +9,7 @@ from keras_similarity import miners
 from keras_similarity.backend import keras, ops
 from keras_similarity.losses import TripletMarginLoss
 from keras_similarity.miners import DistanceWeightedMiner, UniformHistogramMiner
+from keras_similarity.models import SimilarityModel
 from keras_similarity.pairs import (
     draw_columns,
     pairs_from_labels,
@@ -50,9 +51,8 @@ def test_columns_are_drawn_by_their_weights_and_never_without_one():
 def test_distance_weighted_draws_follow_their_law(mode):
     miner = DistanceWeightedMiner(cutoff=0.6, nonzero_loss_cutoff=1.3, seed=1)
     found = np.zeros((2, 8, 8))
-    many = 400
-    if mode is not eager:
-        # Compiled it draws the same numbers again and again; so many rows instead.
+    many = 200
+    if mode is not eager:  # Compiled alone it draws the same numbers on JAX each time.
         many = 1
     for _ in range(many):
         for side, counts in enumerate(counted(mode, miner)):
@@ -65,11 +65,11 @@ def test_distance_weighted_draws_follow_their_law(mode):
     assert not found[1][chances == 0].any()
     if many > 1:
         drawn = found[1] / np.maximum(found[1].sum(axis=1, keepdims=True), 1)
-        np.testing.assert_allclose(drawn, chances * can_be[:, None], atol=0.06)
+        np.testing.assert_allclose(drawn, chances * can_be[:, None], atol=0.08)
         for i, row in enumerate(POSITIVES):
             if can_be[i]:
                 share = found[0][i, row] / found[0][i].sum()
-                np.testing.assert_allclose(share, 1 / len(row), atol=0.06)
+                np.testing.assert_allclose(share, 1 / len(row), atol=0.08)
 
 
 def counted(mode, miner):
@@ -163,9 +163,12 @@ def test_a_seed_decides_and_each_call_is_another_draw(name):
     draws = [[counted(eager, miner) for _ in range(3)] for miner in (first, second)]
     np.testing.assert_array_equal(draws[0], draws[1])
     assert not np.array_equal(draws[0][0], draws[0][1])
-    # Where the state is nobody's concern nothing leaks out of a compiled function.
-    counted(partial(jit, full_graph=False), first)
-    counted(eager, first)
+
+
+def test_no_state_leaks_out_of_a_compiled_function():
+    miner = DistanceWeightedMiner(seed=3)
+    counted(partial(jit, full_graph=False), miner)
+    assert counted(eager, miner)[0].sum() > 0
 
 
 @pytest.mark.parametrize(
@@ -177,8 +180,6 @@ def test_a_seed_decides_and_each_call_is_another_draw(name):
     ],
 )
 def test_the_seed_advances_in_a_compiled_training_step(make):
-    from keras_similarity.models import SimilarityModel
-
     inputs = keras.Input((4,))
     model = SimilarityModel(inputs, keras.layers.Dense(3)(inputs))
     loss = make()

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from keras_similarity import losses, miners
-from keras_similarity.backend import ops
+from keras_similarity.backend import keras, ops
 from keras_similarity.distances import CosineSimilarity, LpDistance
+from keras_similarity.models import SimilarityModel
 from keras_similarity.pairs import (
     Pairs,
     Triplets,
@@ -118,16 +119,28 @@ def test_any_miner_goes_with_any_loss(name, loss_name):
 
 @pytest.mark.parametrize("name", MINERS)
 def test_a_miner_works_inside_a_compiled_loss(name):
-    for loss_name in ("NTXentLoss", "TripletMarginLoss"):
-        make_loss = getattr(losses, loss_name)
-        eager_loss = make_loss(miner=make(name))
-        run = jit(make_loss(miner=make(name)), full_graph=False)
-        tensors = [ops.convert_to_tensor(x) for x in (LABELS, EMBEDDINGS)]
-        if "seed" in MINERS[name]:  # Other shapes are drawn, so other numbers.
-            assert np.isfinite(float(run(*tensors)))
-        else:
-            expected = float(eager_loss(*tensors))
-            assert float(run(*tensors)) == pytest.approx(expected, rel=1e-5)
+    make_loss = losses.TripletMarginLoss if name in OF_TRIPLETS else losses.NTXentLoss
+    run = jit(make_loss(miner=make(name)), full_graph=False)
+    actual = float(run(*map(ops.convert_to_tensor, (LABELS, EMBEDDINGS))))
+    assert np.isfinite(actual)
+    if "seed" not in MINERS[name]:  # Other shapes are drawn, so other numbers.
+        expected = float(make_loss(miner=make(name))(LABELS, EMBEDDINGS))
+        assert actual == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", MINERS)
+def test_a_miner_works_inside_compile(name):
+    inputs = keras.Input((5,))
+    model = SimilarityModel(inputs, keras.layers.Dense(3)(inputs))
+    loss = losses.ContrastiveLoss(miner=make(name))
+    if name in OF_TRIPLETS:
+        loss = losses.TripletMarginLoss(margin=1.0, miner=make(name))
+    model.compile("sgd", loss=loss)
+    before = ops.convert_to_numpy(model.trainable_variables[0]).copy()
+    # On TensorFlow the batch has no size when its step is traced.
+    model.fit(EMBEDDINGS, LABELS, batch_size=6, shuffle=False, verbose=0)
+    after = ops.convert_to_numpy(model.trainable_variables[0])
+    assert np.isfinite(after).all() and (before != after).any()
 
 
 @pytest.mark.parametrize("name", MINERS)
