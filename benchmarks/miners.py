@@ -125,12 +125,14 @@ def measure(name: str, rows: int, per_class: int, repeats: int) -> dict[str, Any
     x = np.random.default_rng(1).normal(size=(rows, DIM)).astype("float32")
     labels = np.arange(rows) // per_class
     steps: dict[str, Step] = {}
-    chosen = [mode for mode in modes() if mode != "compiled" or is_compiled(rows, per_class)]
+    chosen = [
+        mode for mode in modes() if mode != "compiled" or is_compiled(rows, per_class)
+    ]
     for mode in chosen:
         steps |= our_steps(name, labels, x, mode)
     if rows <= PEER_LIMITS.get(name, BATCHES[-1]):
         steps |= peer_steps(name, labels, x)
-    found = times_in_turns(steps, repeats, budget=3.0)
+    found = times_in_turns(steps, repeats)
     times = {step: statistics.median(each) for step, each in found.items()}
     line: dict[str, Any] = {"miner": name, "rows": str(rows), "of each": str(per_class)}
     mode = modes()[0]

@@ -98,6 +98,7 @@ class AngularLoss(MetricLoss):
 
     default_name = "angular_loss"
     default_distance = LpDistance
+    takes_pairs = False  # Without labels.
 
     def __init__(self, alpha: float = 40.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -55,6 +55,9 @@ class DynamicSoftMarginLoss(MetricLoss):
 
     default_name = "dynamic_soft_margin_loss"
     default_distance = LpDistance
+    is_row_wise = False
+    is_stateful = True
+    breaks_torch_graph = True
 
     def __init__(
         self,
@@ -111,7 +114,9 @@ class DynamicSoftMarginLoss(MetricLoss):
         mixed = mixed / (total + ops.cast(total == 0, batch.dtype))
         if self.training:
             self._remember(ops.stop_gradient(mixed))
-        return ops.sum(ops.cumsum(mixed) * gaps) / (number + ops.cast(number == 0, batch.dtype))
+        return ops.sum(ops.cumsum(mixed) * gaps) / (
+            number + ops.cast(number == 0, batch.dtype)
+        )
 
     def _remember(self, histogram: Tensor) -> None:
         if not keeps_state(histogram):

@@ -77,6 +77,7 @@ class FastAPLoss(MetricLoss):
     """
 
     default_name = "fast_ap_loss"
+    takes_pairs = False  # Without labels.
 
     @staticmethod
     def default_distance() -> Distance:

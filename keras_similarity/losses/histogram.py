@@ -76,6 +76,7 @@ class HistogramLoss(MetricLoss):
 
     default_name = "histogram_loss"
     default_distance = CosineSimilarity
+    takes_pairs = False  # With keys of their own.
 
     def __init__(
         self, n_bins: int | None = None, delta: float | None = None, **kwargs: Any
@@ -84,7 +85,7 @@ class HistogramLoss(MetricLoss):
         for name, value in (("n_bins", n_bins), ("delta", delta)):
             if value is not None and value <= 0:
                 raise ValueError(f"`{name}` must be positive. Received: {name}={value}.")
-        if None not in (n_bins, delta) and not math.isclose(delta * n_bins, 2.0):
+        if n_bins is not None and delta is not None and abs(delta * n_bins - 2) > 1e-9:
             raise ValueError(
                 "`delta` must be 2 / n_bins where both are given. Received: "
                 f"n_bins={n_bins}, delta={delta}."

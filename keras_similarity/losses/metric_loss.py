@@ -64,7 +64,7 @@ class MetricLoss(keras.losses.Loss):
     default_name: ClassVar[str | None] = None
     default_distance: ClassVar[Callable[[], Distance]] = CosineDistance
     default_reducer: ClassVar[str] = "mean"
-    #: Can it be called with `pairs` in place of labels?
+    #: Can it be called with `pairs`, and keys, in place of labels?
     takes_pairs: ClassVar[bool] = True
     #: Does an anchor's loss hang on its own row of costs alone?
     is_row_wise: ClassVar[bool] = True

@@ -42,14 +42,16 @@ def pnp(
     logits = similarity * (1.0 / anneal)
     of_class = ops.cast(class_mask, logits.dtype)
 
-    def term(columns: Any, is_positive: Tensor, logits: Tensor) -> Tensor:
+    def term(
+        columns: Any, is_positive: Tensor, logits: Tensor, of_class: Tensor
+    ) -> Tensor:
         own = take_keys(logits, columns)[:, :, None]
         steps = ops.sigmoid(logits[:, None, :] - own)  # [n, k, n]
         before = ops.sum(steps * (1.0 - of_class[:, None, :]), axis=2)
         penalties = penalty(before) * ops.cast(is_positive, logits.dtype)
         return ops.sum(penalties, axis=1)
 
-    total = sum_over_positives(term, class_mask, logits)
+    total = sum_over_positives(term, class_mask, logits, constants=[of_class])
     return total / ops.sum(of_class, axis=1)
 
 
@@ -91,6 +93,7 @@ class PNPLoss(MetricLoss):
 
     default_name = "pnp_loss"
     default_distance = CosineSimilarity
+    takes_pairs = False
 
     def __init__(
         self,

@@ -33,7 +33,9 @@ def smooth_ap(similarity: Tensor, class_mask: Tensor, *, temperature: float) -> 
     logits = similarity * (1.0 / temperature)
     of_class = ops.cast(class_mask, logits.dtype)
 
-    def term(columns: Any, is_positive: Tensor, logits: Tensor) -> Tensor:
+    def term(
+        columns: Any, is_positive: Tensor, logits: Tensor, of_class: Tensor
+    ) -> Tensor:
         own = take_keys(logits, columns)[:, :, None]
         steps = ops.sigmoid(logits[:, None, :] - own)  # [n, k, n], 0.5 for j itself
         ranks = ops.sum(steps, axis=2) + 0.5
@@ -41,7 +43,7 @@ def smooth_ap(similarity: Tensor, class_mask: Tensor, *, temperature: float) -> 
         precision = ranks_in_class / ranks * ops.cast(is_positive, logits.dtype)
         return ops.sum(precision, axis=1)
 
-    total = sum_over_positives(term, class_mask, logits)
+    total = sum_over_positives(term, class_mask, logits, constants=[of_class])
     return 1.0 - total / ops.sum(of_class, axis=1)
 
 
@@ -76,6 +78,7 @@ class SmoothAPLoss(MetricLoss):
 
     default_name = "smooth_ap_loss"
     default_distance = CosineSimilarity
+    takes_pairs = False  # Without labels.
 
     def __init__(self, temperature: float = 0.01, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from keras_similarity.backend import ops
@@ -61,9 +61,25 @@ def bin_sums(columns: Sequence[Tensor], places: Tensor, bins: int) -> list[Tenso
     if _is_small(places, bins):
         bin_ = ops.arange(bins, dtype=places.dtype)
         is_in = ops.cast(places[:, None] == bin_, columns[0].dtype)  # [T, bins]
-        return [column @ is_in for column in columns]
-    places = ops.cast(places, "int32")
-    return [ops.segment_sum(column, places, num_segments=bins) for column in columns]
+        return [(column[None] @ is_in)[0] for column in columns]
+    sums = _segment_sums(bins)(ops.cast(places, "int32"), *columns)
+    return [sums[i] for i in range(len(columns))]
+
+
+def _segment_sums(bins: Any) -> Callable[..., Tensor]:
+    # On torch the gradient of `ops.segment_sum` keeps several copies of the places.
+    @ops.custom_gradient
+    def summed(places: Tensor, *columns: Tensor) -> Any:
+        def gradient(*args: Tensor, upstream: Tensor | None = None) -> Any:
+            if upstream is None:  # JAX and TensorFlow pass it by position.
+                (upstream,) = args
+            slopes = [ops.take(upstream[i], places) for i in range(len(columns))]
+            return (None, *slopes)
+
+        sums = [ops.segment_sum(column, places, num_segments=bins) for column in columns]
+        return ops.stack(sums), gradient
+
+    return summed
 
 
 def _is_small(places: Tensor, bins: Any) -> bool:

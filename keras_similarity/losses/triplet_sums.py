@@ -29,7 +29,7 @@ Tensor = Any
 Formula = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class TripletTerm(SubLoss):
     """Values of all triplets of a batch, which are summed without being listed.
 
@@ -42,8 +42,8 @@ class TripletTerm(SubLoss):
         key_cost: Cost `[M, M]` of keys and keys, if the formula looks at it.
     """
 
-    formula: Formula | None = None
-    pairs: Pairs | None = None
+    formula: Formula
+    pairs: Pairs
     negative_values: Tensor | None = None
     key_cost: Tensor | None = None
 
@@ -119,31 +119,40 @@ class TripletTerm(SubLoss):
         # What a rule weights are its projections, not the pairs.
         is_weighted = rule is None and pairs.is_weighted
         negatives = pairs.negative_counts if is_weighted else pairs.negative_mask
-        negatives = ops.cast(negatives, self.values.dtype)[:, None, :]
+        constants = [ops.cast(negatives, self.values.dtype)]
+        if is_weighted:
+            constants.append(pairs.positive_counts)
+        select = None
+        if isinstance(rule, TripletRule):
+            select = rule.select
+            constants += rule.tensors
+        optional = (self.negative_values, self.key_cost)
+        others = [tensor for tensor in optional if tensor is not None]
 
-        def term(columns: Any, is_positive: Tensor, cost: Tensor, *others: Any) -> Any:
-            negative, key_cost = cost, others
-            if self.negative_values is not None:
-                negative, *key_cost = others
+        def term(columns: Any, is_positive: Tensor, cost: Tensor, *given: Tensor) -> Any:
+            tensors, constants = list(given[: len(others)]), list(given[len(others) :])
+            negative = cost if self.negative_values is None else tensors.pop(0)
+            between = take_rows(tensors[0], columns) if tensors else None
+            negatives = constants.pop(0)
             counts = ops.cast(is_positive, cost.dtype)
             if is_weighted:
-                counts = counts * take_keys(pairs.positive_counts, columns)
-            counts = counts[:, :, None] * negatives  # [n, k, M]
-            if isinstance(rule, TripletRule):
+                counts = counts * take_keys(constants.pop(0), columns)
+            counts = counts[:, :, None] * negatives[:, None, :]  # [n, k, M]
+            if select is not None:
                 if columns is None:
                     columns = _all_columns(is_positive)
-                kept = rule.select(columns, *rule.tensors)
-                counts = counts * ops.cast(kept, cost.dtype)
-            between = take_rows(key_cost[0], columns) if key_cost else None
+                counts = counts * ops.cast(select(columns, *constants), cost.dtype)
             to_positive = take_keys(cost, columns)[:, :, None]
-            return summed(
-                self.formula(to_positive, negative[:, None, :], between), counts
-            )
+            values = self.formula(to_positive, negative[:, None, :], between)
+            return summed(values, counts)
 
-        tensors = (self.values, self.negative_values, self.key_cost)
-        given = (tensor for tensor in tensors if tensor is not None)
         return sum_over_positives(
-            term, pairs.positive_mask, *given, may_take_all=may_take_all
+            term,
+            pairs.positive_mask,
+            self.values,
+            *others,
+            constants=constants,
+            may_take_all=may_take_all,
         )
 
 

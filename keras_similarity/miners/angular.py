@@ -41,9 +41,7 @@ class AngularMiner(Miner):
         [[0, 1], [1, 0], [2, 2]]
     """
 
-    def __init__(
-        self, angle: float = 20, distance: Distance | str | None = None
-    ) -> None:
+    def __init__(self, angle: float = 20, distance: Distance | str | None = None) -> None:
         super().__init__(distance)
         if not 0 <= angle < 90:
             raise ValueError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC
 from typing import Any, ClassVar, Self
 
 from keras_similarity import distances
@@ -14,7 +13,7 @@ from keras_similarity.registry import Registry
 Tensor = Any
 
 
-class Miner(ABC):
+class Miner:
     """Chooses among the pairs of a batch those that teach most.
 
     Give it to a loss (`miner=`), or call it with labels and embeddings for the `Pairs`

@@ -146,7 +146,7 @@ class DistanceWeightedMiner(Miner):
         )
 
     def _triplets_per_anchor(self, batch: Batch, weights: Tensor) -> Tensor:
-        """Integers `[n]`: how many keys the anchor's class has; 0 if none can be drawn."""
+        """Integers `[n]`: how many keys the anchor's class has; 0 without a triplet."""
         count = ops.sum(ops.cast(batch.pairs.positive_mask, "int32"), axis=1)
         can_be = (count > 0) & (ops.sum(weights, axis=1) > 0.0)
         if batch.remove_diagonal and not batch.has_keys:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from keras_similarity.backend import ops
 from keras_similarity.distances import Distance
 from keras_similarity.miners.base import Miner, register
-from keras_similarity.pairs import Batch, Pairs, Triplets, pairs_from_triplets
+from keras_similarity.pairs import Batch, Pairs, Triplets
 
 
 @register("embeddings_already_packaged_as_triplets")
@@ -38,10 +38,16 @@ class EmbeddingsAlreadyPackagedAsTriplets(Miner):
         rows = batch.embeddings.shape[0]
         if batch.has_keys or (rows is not None and rows % 3):
             raise ValueError(
-                "Embeddings packaged as triplets must be 3 rows for each triplet, without "
-                f"keys. Received: {rows} rows" + (" and keys." * batch.has_keys or ".")
+                "Embeddings packaged as triplets must be 3 rows for each triplet, "
+                f"without keys. Received: {rows} rows"
+                + (" and keys." if batch.has_keys else ".")
             )
-        rows = ops.shape(batch.embeddings)[0]
-        anchors = ops.arange(rows // 3, dtype="int32") * 3
-        triplets = Triplets(anchors, anchors + 1, anchors + 2)
-        return pairs_from_triplets(triplets, (rows, rows))
+        row = ops.arange(ops.shape(batch.embeddings)[0], dtype="int32")
+        is_anchor = (row % 3 == 0)[:, None]
+        steps = row[None, :] - row[:, None]  # From the anchor to the key.
+        anchors = row[::3]
+        return Pairs(
+            is_anchor & (steps == 1),
+            is_anchor & (steps == 2),
+            triplets=Triplets(anchors, anchors + 1, anchors + 2),
+        )

@@ -60,7 +60,7 @@ def hardest_share(hardness: Tensor, mask: Tensor, share: float) -> Tensor:
 
 
 def _count(mask: Tensor) -> Tensor:
-    return ops.sum(ops.cast(mask, "int32"))
+    return ops.cast(ops.count_nonzero(mask), "int32")
 
 
 def _in_order(values: Tensor) -> Tensor:
@@ -78,10 +78,14 @@ def _nth_largest(values: Tensor, count: Tensor) -> Tensor:
     def can_be(candidate: Any) -> Tensor:
         return _count(values >= candidate) >= count
 
+    def add_bit(index: Any, state: Any) -> Any:
+        cut, bit = state
+        cut = cut + ops.cast(can_be(cut + bit), "int32") * bit
+        return cut, bit // 2
+
     cut = ops.where(can_be(0), 0, _INT32_MIN)
-    for bit in range(30, -1, -1):
-        cut = cut + ops.cast(can_be(cut + 2**bit), "int32") * 2**bit
-    return cut
+    highest = ops.convert_to_tensor(2**30, "int32")
+    return ops.fori_loop(0, 31, add_bit, (cut, highest))[0]
 
 
 def _first(mask: Tensor, count: Tensor) -> Tensor:
@@ -133,7 +137,7 @@ class HDCMiner(Miner):
                 f"Received: filter_percentage={filter_percentage}."
             )
         self.filter_percentage = filter_percentage
-        self.reset_idx()
+        self._external: Pairs | Sequence[Any] | None = None
 
     def mine_batch(self, batch: Batch) -> Pairs:
         external = self._external
@@ -165,7 +169,7 @@ class HDCMiner(Miner):
 
     def reset_idx(self) -> None:
         """Chooses among the pairs of the batch again."""
-        self._external: Pairs | Sequence[Any] | None = None
+        self._external = None
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "filter_percentage": self.filter_percentage}

@@ -40,6 +40,22 @@ def drop_old_options(arguments: dict[str, Any]) -> None:
         logger.warning("`save` ignores %s, which Keras 3 has not.", ", ".join(dropped))
 
 
+def portable(config: Any) -> Any:
+    """The config of an optimizer, or what holds some, as every backend reads it.
+
+    Keras 3.15 on torch saves its own optimizers under the names of torch's versions of
+    them, which load under JAX and TensorFlow and then fail.
+    """
+    if isinstance(config, list):
+        return [portable(item) for item in config]
+    if not isinstance(config, dict):
+        return config
+    config = {name: portable(item) for name, item in config.items()}
+    if str(config.get("module", "")).startswith("keras.src.backend.torch.optimizers"):
+        config.update(module="keras.optimizers", registered_name=None)
+    return config
+
+
 def check_target(path: str, *, overwrite: bool) -> None:
     """Raises an error if a model must not be saved to `path`.
 

@@ -32,6 +32,7 @@ from keras_similarity.models.saving import (
     check_target,
     drop_old_options,
     index_folder,
+    portable,
     read_assets,
     replace_atomically,
     write_assets,
@@ -161,7 +162,7 @@ class SimilarityModel(EmbeddingModel):
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles the model with what `get_compile_config` gave."""
-        config = dict(config)
+        config = portable(dict(config))
         similarity = config.pop("similarity", {})
         has_state = config.pop("has_trained", True)
         self.compile(**keras.saving.deserialize_keras_object(config), **similarity)

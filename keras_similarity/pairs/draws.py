@@ -10,9 +10,6 @@ from keras_similarity.pairs.triplets import Triplets
 
 Tensor = Any
 
-# Less than 1 by more than a product in float32 rounds off.
-_BELOW_ONE = 1.0 - 2.0**-22
-
 
 def draw_uniform(
     shape: tuple[Any, ...], generator: keras.random.SeedGenerator, like: Tensor
@@ -40,12 +37,15 @@ def draw_columns(weights: Tensor, uniform: Tensor) -> Tensor:
         Integers `[n, k]`; anything from 0 to M - 1 where all weights of a row are 0.
     """
     cumulative = ops.cumsum(ops.cast(weights, "float32"), axis=1)
-    target = uniform * (cumulative[:, -1:] * _BELOW_ONE)
+    # Below the total, also rounded: no column after the last weight is drawn.
+    target = uniform * cumulative[:, -1:]
     last = (weights.shape[1] or ops.shape(weights)[1]) - 1
     return ops.minimum(search_rows(cumulative, target), last)
 
 
-def triplets_of_columns(positives: Tensor, negatives: Tensor, weights: Tensor) -> Triplets:
+def triplets_of_columns(
+    positives: Tensor, negatives: Tensor, weights: Tensor
+) -> Triplets:
     """The list of triplets that columns `[n, k]` of the keys of each anchor mean."""
     size, k = ops.shape(positives)
     anchors = ops.arange(size, dtype="int32")[:, None] + ops.zeros((1, k), "int32")

@@ -130,7 +130,7 @@ def pairs_from_labels(
 
 
 def compare_labels(labels: Tensor, key_labels: Tensor, *, is_self_paired: bool) -> Pairs:
-    """Pairs of label tensors `[n]` and `[M]`; a row is no pair of itself if it is there."""
+    """Pairs of label tensors `[n]` and `[M]`; a row that is its own key is no pair."""
     is_same_class = labels[:, None] == key_labels[None, :]
     negative_mask = ~is_same_class
     if not is_self_paired:

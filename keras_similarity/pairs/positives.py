@@ -8,7 +8,7 @@ backwards, so that memory is `[n, k, M]` for any number of positives.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from keras_similarity.backend import ops, static_value, vector_jacobian_product
@@ -28,6 +28,7 @@ def sum_over_positives(
     term: Callable[..., Any],
     positive_mask: Tensor,
     *tensors: Tensor,
+    constants: Sequence[Tensor] = (),
     may_take_all: bool = True,
 ) -> Any:
     """Sum over the positives of each anchor of a term that is a function of tensors.
@@ -36,68 +37,80 @@ def sum_over_positives(
     differentiable in `tensors` by computing each slab again.
 
     Args:
-        term: `term(columns, is_positive, *tensors)` gives the sum over a slab, floats of
-            any shape or a tuple of floats of one shape: `columns` are integers `[n, k]`,
-            the keys that are the anchors' positives, or `None` for all keys in their
-            order (see `take_keys` and `take_rows`); where `is_positive` `[n, k]` is false
-            there is none, and the term must be 0. It must reach what has a gradient
-            through `tensors`.
+        term: `term(columns, is_positive, *tensors, *constants)` gives the sum over a
+            slab, floats of any shape or a tuple of floats of one shape: `columns` are
+            integers `[n, k]`, the keys that are the anchors' positives, or `None` for all
+            keys in their order (see `take_keys` and `take_rows`); where `is_positive`
+            `[n, k]` is false there is none, and the term must be 0. It must reach all
+            tensors through its arguments.
         positive_mask: Bool `[n, M]`.
         *tensors: Floats that `term` is a function of.
+        constants: What else it looks at, without a gradient.
         may_take_all: Give small batches' keys all at once? Not where a term costs more
             than finding the positives.
 
     Returns:
         What `term` returns, summed.
     """
+    constants = tuple(constants)
     shape = tuple(positive_mask.shape)
     if may_take_all and None not in shape and shape[0] * shape[1] ** 2 <= _SMALL:
-        return term(None, positive_mask, *tensors)
+        return term(None, positive_mask, *tensors, *constants)
     count = count_positives(positive_mask)
     if count is not None and count * math.prod(shape) <= _SLAB:
-        return term(*_first_positives(positive_mask, max(count, 1)), *tensors)
-    nothing = ops.zeros((ops.shape(positive_mask)[0], _UNROLLED), "int32")
-    zero = term(nothing, ops.zeros_like(nothing, dtype="bool"), *tensors)
-    if not isinstance(zero, tuple):
-        return _sum_of_slabs(term, 0.0 * zero, positive_mask, tensors)
-
-    def stacked(*args: Tensor) -> Tensor:
-        return ops.stack(term(*args))
-
-    total = _sum_of_slabs(stacked, 0.0 * ops.stack(zero), positive_mask, tensors)
-    return tuple(total[i] for i in range(len(zero)))
+        columns = _first_positives(positive_mask, max(count, 1))
+        return term(*columns, *tensors, *constants)
+    return _sum_of_slabs(term, positive_mask, tensors, constants)
 
 
 def _sum_of_slabs(
-    term: Callable[..., Tensor],
-    zero: Tensor,
+    term: Callable[..., Any],
     positive_mask: Tensor,
     tensors: tuple[Tensor, ...],
-) -> Tensor:
+    constants: tuple[Tensor, ...],
+) -> Any:
+    number = len(tensors)
+    is_tuple = []
+
+    def as_tensor(sums: Any) -> Tensor:
+        return ops.stack(sums) if isinstance(sums, tuple) else sums
+
+    # All is handed in: what JAX traces must not be found in a closure when the gradient
+    # is taken of a compiled function.
     @ops.custom_gradient
-    def summed(*tensors: Tensor) -> Any:
+    def summed(positive_mask: Tensor, *given: Tensor) -> Any:
+        tensors, constants = given[:number], given[number:]
+
         def gradient(*args: Tensor, upstream: Tensor | None = None) -> Any:
             if upstream is None:  # JAX and TensorFlow pass it by position.
                 (upstream,) = args
 
             def add_slopes(total: Any, columns: Tensor, is_positive: Tensor) -> Any:
                 slopes = vector_jacobian_product(
-                    lambda *tensors: term(columns, is_positive, *tensors),
+                    lambda *tensors: as_tensor(
+                        term(columns, is_positive, *tensors, *constants)
+                    ),
                     tensors,
                     upstream,
                 )
                 return tuple(a + b for a, b in zip(total, slopes, strict=True))
 
             zeros = tuple(ops.zeros_like(tensor) for tensor in tensors)
-            return fold_positives(add_slopes, zeros, positive_mask)
+            slopes = fold_positives(add_slopes, zeros, positive_mask)
+            return (None, *slopes, *(None for _ in constants))
 
         def add(total: Any, columns: Tensor, is_positive: Tensor) -> Any:
-            return (total[0] + term(columns, is_positive, *tensors),)
+            sums = term(columns, is_positive, *tensors, *constants)
+            return (total[0] + as_tensor(sums),)
 
-        nothing = ops.zeros_like(zero)
-        return fold_positives(add, (nothing,), positive_mask)[0], gradient
+        nothing = ops.zeros_like(positive_mask[:, :1], dtype="int32")
+        zero = term(nothing, nothing > 0, *tensors, *constants)
+        is_tuple.append(isinstance(zero, tuple))
+        zero = ops.zeros_like(as_tensor(zero))
+        return fold_positives(add, (zero,), positive_mask)[0], gradient
 
-    return summed(*tensors)
+    total = summed(positive_mask, *tensors, *constants)
+    return tuple(total[i] for i in range(total.shape[0])) if is_tuple[0] else total
 
 
 def take_keys(values: Tensor, columns: Tensor | None) -> Tensor:
@@ -126,13 +139,13 @@ def values_of_positives(
         Floats `[n, M]`; 0 for what is no positive.
     """
     rows, keys = ops.shape(positive_mask)
-    row = ops.arange(rows, dtype="int32")[:, None] * keys
 
     def placed(columns: Any, is_positive: Tensor, *tensors: Tensor) -> Tensor:
         values = term(columns, is_positive, *tensors)
         values = values * ops.cast(is_positive, values.dtype)
         if columns is None:
             return values
+        row = ops.arange(rows, dtype="int32")[:, None] * keys
         place = row + ops.cast(columns, "int32")
         flat = ops.segment_sum(
             ops.reshape(values, (-1,)),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from keras_similarity.testing.faults import CHECKS
@@ -45,13 +46,27 @@ def find_faults(
         if name in skip:
             continue
         subject = Subject.of(loss, labels, embeddings, call)
-        try:
-            sentences = list(run(subject))
-        except Exception as error:
-            sentences = [f"{type(error).__name__}: {error}"]
+        # What remembers batches must not remember ours, but where that is the question.
+        with _training(loss, name == "repeat"):
+            try:
+                sentences = list(run(subject))
+            except Exception as error:
+                sentences = [f"{type(error).__name__}: {error}"]
         if sentences:
             found[name] = sentences
     return found
+
+
+@contextmanager
+def _training(loss: Any, is_training: bool) -> Iterator[None]:
+    if not getattr(loss, "is_stateful", False):
+        yield
+        return
+    before, loss.training = loss.training, is_training
+    try:
+        yield
+    finally:
+        loss.training = before
 
 
 def check_loss(

@@ -280,7 +280,7 @@ def _takes_pairs(loss: Any) -> bool:
 def _pairs(subject: Subject) -> tuple[Any, Any]:
     pairs = pairs_from_labels(subject.labels)
     masks = (pairs.positive_mask, pairs.negative_mask)
-    return tuple(ops.convert_to_numpy(mask) for mask in masks)  # type: ignore[return-value]
+    return tuple(ops.convert_to_numpy(mask) for mask in masks)
 
 
 def _tensors(positive_mask: Any, negative_mask: Any) -> Pairs:

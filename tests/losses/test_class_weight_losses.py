@@ -9,6 +9,8 @@ import pytest
 from keras_similarity import losses
 from keras_similarity.backend import framework, ops
 from keras_similarity.distances import CosineSimilarity, LpDistance
+from keras_similarity.losses.arc_face import arc_face
+from keras_similarity.losses.large_margin_softmax import multiplied_angle
 from keras_similarity.miners import MultiSimilarityMiner
 from keras_similarity.pairs import Batch, pairs_from_indices
 from tests.backend import gradient, jit, variable_gradients
@@ -42,7 +44,7 @@ def with_own(found, change):
     return found
 
 
-def arc_face(weights, margin, scale):
+def arc_face_losses(weights, margin, scale):
     m = np.radians(margin)
     return cross_entropies(
         scale
@@ -58,7 +60,7 @@ def sub_center_arc_face(weights, margin, scale, k):
     found = []
     for row in range(len(X)):
         columns = np.arange(CLASSES) * k + nearest[row]
-        found.append(arc_face(weights[:, columns], margin, scale)[row])
+        found.append(arc_face_losses(weights[:, columns], margin, scale)[row])
     return np.array(found)
 
 
@@ -94,7 +96,7 @@ def p2s_grad(weights):
 ROWS = {
     "arc face": (
         lambda **k: losses.ArcFaceLoss(CLASSES, 5, margin=70, scale=3, **k),
-        lambda w: arc_face(w, 70, 3),
+        lambda w: arc_face_losses(w, 70, 3),
     ),
     "sub-center arc face": (
         lambda **k: losses.SubCenterArcFaceLoss(CLASSES, 5, 20, 3, sub_centers=2, **k),
@@ -259,6 +261,15 @@ def test_values_and_gradients_are_finite(make, place):
     assert np.isfinite(gradient(lambda x: loss(LABELS, x), x)).all()
     slopes = variable_gradients(lambda: loss(LABELS, x), loss.trainable_variables)
     assert all(np.isfinite(slope).all() for slope in slopes)
+
+
+def test_slopes_are_finite_at_the_ends_of_the_range_of_cosines():
+    ends = np.array([1.0, -1.0, 1.0000001], "float32")
+    for margin in (0.5, 3.0):
+        slopes = gradient(lambda c, m=margin: ops.sum(arc_face(c, margin=m)), ends)
+        assert np.isfinite(slopes).all()
+    slopes = gradient(lambda c: ops.sum(multiplied_angle(c, margin=4)), ends)
+    np.testing.assert_allclose(slopes, 16.0, rtol=1e-4)  # m ** 2, as the angle falls.
 
 
 @all_losses

@@ -53,8 +53,18 @@ def of_triplets(shape, triplets):
 def pair_margin(cost, positives, negatives, *, pos_margin, neg_margin):
     return of_pairs(
         cost.shape,
-        [(i, j) for i, row in enumerate(positives) for j in row if cost[i, j] > pos_margin],
-        [(i, j) for i, row in enumerate(negatives) for j in row if cost[i, j] < neg_margin],
+        [
+            (i, j)
+            for i, row in enumerate(positives)
+            for j in row
+            if cost[i, j] > pos_margin
+        ],
+        [
+            (i, j)
+            for i, row in enumerate(negatives)
+            for j in row
+            if cost[i, j] < neg_margin
+        ],
     )
 
 

@@ -73,15 +73,17 @@ def test_distance_weighted_draws_follow_their_law(mode):
 
 
 def counted(mode, miner):
-    run = mode(lambda y, x: (lambda p: (p.positive_counts, p.negative_counts))(miner(y, x)))
+    run = mode(
+        lambda y, x: (lambda p: (p.positive_counts, p.negative_counts))(miner(y, x))
+    )
     found = run(*map(ops.convert_to_tensor, (LABELS, EMBEDDINGS)))
     return [ops.convert_to_numpy(counts) for counts in found]
 
 
 def test_a_row_far_from_all_others_keeps_its_negatives():
-    # In 128 dimensions the weights of the rows are e^70 apart, beyond float32 as e^100 is.
-    x = np.eye(128, dtype="float32")[[0, 0, 1, 2, 3, 3]]
-    x[2] += 0.7 * x[0]
+    # In 256 dimensions the weights of rows are so far apart that float32 underflows.
+    x = np.eye(256, dtype="float32")[[0, 0, 1, 2, 3, 3]]
+    x[2] += 3.0 * x[0]
     labels = np.array([0, 0, 1, 2, 3, 3])
     pairs = DistanceWeightedMiner(nonzero_loss_cutoff=1.9, seed=0)(labels, x)
     anchors = triplet_indices(pairs)[0]
@@ -121,9 +123,7 @@ def test_random_triplets_are_as_many_for_each_anchor_that_has_any(mode):
         pairs = random_triplets(pairs_from_labels(labels), 5, generator)
         return pairs.positive_counts, pairs.negative_counts
 
-    found = [
-        ops.convert_to_numpy(x) for x in mode(draw)(ops.convert_to_tensor(LABELS))
-    ]
+    found = [ops.convert_to_numpy(x) for x in mode(draw)(ops.convert_to_tensor(LABELS))]
     has_both = np.array([5.0 * bool(p) for p in POSITIVES])
     for counts, rows in zip(found, (POSITIVES, NEGATIVES), strict=True):
         np.testing.assert_array_equal(counts.sum(axis=1), has_both)
@@ -134,9 +134,7 @@ def test_random_triplets_are_as_many_for_each_anchor_that_has_any(mode):
 def test_triplets_per_anchor_of_a_loss():
     loss = TripletMarginLoss(margin=2.0, triplets_per_anchor=3000, seed=1)
     everything = TripletMarginLoss(margin=2.0)
-    drawn, mean = (
-        float(each(LABELS, EMBEDDINGS)) for each in (loss, everything)
-    )
+    drawn, mean = (float(each(LABELS, EMBEDDINGS)) for each in (loss, everything))
     assert drawn != mean
     assert len(loss.variables) == 1
     # Each anchor has as many here, and there as many as it has triplets.

@@ -90,7 +90,9 @@ def test_batches_without_much_to_choose_from(name, batch, dtype):
         assert not (negative & is_same).any()
 
 
-@pytest.mark.parametrize("name", sorted(set(MINERS) - {"EmbeddingsAlreadyPackagedAsTriplets"}))
+@pytest.mark.parametrize(
+    "name", sorted(set(MINERS) - {"EmbeddingsAlreadyPackagedAsTriplets"})
+)
 def test_one_row_and_no_pair(name):
     pairs = make(name)(np.zeros(1, int), np.ones((1, 4), "float32"))
     assert not np.any(ops.convert_to_numpy(pairs.positive_counts))
@@ -166,7 +168,7 @@ def test_own_distances(name):
     is_similarity = miner.default_distance().is_similarity
     assert is_similarity == (name == "MultiSimilarityMiner")
     if name in ("AngularMiner", "DistanceWeightedMiner"):
-        with pytest.raises(ValueError, match="`distance` of .* normalised Euclidean"):
+        with pytest.raises(ValueError, match=r"`distance` of .* normalised Euclidean"):
             getattr(miners, name)(distance="cosine")
         for wrong in (LpDistance(p=1), LpDistance(power=2), "l2"):
             with pytest.raises(ValueError, match="normalised Euclidean"):

@@ -1,4 +1,4 @@
-"""Each miner that does not draw, against loops; eager and compiled, with and without keys."""
+"""Each miner that does not draw, against loops; eager, compiled, with other keys."""
 
 from functools import partial
 

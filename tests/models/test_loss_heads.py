@@ -1,10 +1,16 @@
 """The weights and the state of losses belong to the model that is compiled with them."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
 
-from keras_similarity.backend import ops
+import keras_similarity
+from keras_similarity.backend import framework, ops
 from keras_similarity.losses import ArcFaceLoss, CosFaceLoss, MetricLoss, TripletLoss
 from keras_similarity.losses.metric_loss import register
 from keras_similarity.models import SimilarityModel
@@ -195,3 +201,36 @@ def test_labels_that_are_no_classes_are_refused():
     model.compile("sgd", loss=make_loss())
     with pytest.raises(ValueError, match=r"`y` must be from 0 to 3.* from 1 to 4"):
         model.fit(X, Y + 1, verbose=0)
+
+
+SCRIPT = """
+import sys, keras, numpy as np, keras_similarity
+model = keras.saving.load_model(sys.argv[1])
+data = np.load(sys.argv[2])
+np.testing.assert_array_equal(model.loss.W.numpy(), data["W"])
+losses = model.fit(
+    data["x"], data["y"], 24, epochs=2, verbose=0, shuffle=False
+).history["loss"]
+np.testing.assert_allclose(losses, data["losses"], rtol=1e-4)
+np.testing.assert_allclose(model.loss.W.numpy(), data["after"], atol=1e-4)
+"""
+
+
+def test_another_backend_goes_on_with_the_training(tmp_path):
+    model = make_model()
+    model.compile("adam", loss=make_loss(learning_rate_multiplier=10.0))
+    train(model, epochs=2)
+    model.save(tmp_path / "model.keras")
+    weights = value(model.loss.W)
+    losses, after = train(model, epochs=2), value(model.loss.W)
+    data = {"W": weights, "x": X, "y": Y, "losses": losses, "after": after}
+    np.savez(tmp_path / "data.npz", **data)
+    backend = {"jax": "torch", "torch": "tensorflow", "tensorflow": "jax"}[framework()]
+    package = str(Path(keras_similarity.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, tmp_path / "model.keras", tmp_path / "data.npz"],
+        env={**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": package},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr

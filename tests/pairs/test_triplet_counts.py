@@ -104,11 +104,17 @@ def test_sums_and_values_of_positives(mode, slab, small, monkeypatch):
         values = ops.sum(gaps, axis=2)
         return values * ops.cast(is_positive, cost.dtype)
 
+    def row_sums(*arguments):
+        return ops.sum(term(*arguments), axis=1)
+
     def total(cost):
-        return ops.sum(sum_over_positives(term, mask, cost))
+        return ops.sum(sum_over_positives(row_sums, mask, cost))
 
     def pair(cost):
-        both = sum_over_positives(lambda *x: (term(*x), 2.0 * term(*x)), mask, cost)
+        def twice(*arguments):
+            return row_sums(*arguments), 2.0 * row_sums(*arguments)
+
+        both = sum_over_positives(twice, mask, cost)
         return ops.sum(both[0]) + ops.sum(both[1])
 
     def squares(cost):
