@@ -1,8 +1,9 @@
 """Runs the whole suite: once without a framework, then once per backend.
 
-Each run is a process of its own, because Keras takes its backend when it is imported.
-The first run that fails ends it, unless `--keep-going` is given. The last line has the
-sums. `make test` calls this:
+Each run is a process of its own, because Keras takes its backend when it is imported; two
+run at a time, and what one prints comes when it has ended. After a run that fails no
+other is begun, unless `--keep-going` is given. The last line has the sums. `make test`
+calls this:
 
     python tests/run.py --core .venv-core/bin/python --backends jax torch tensorflow
 """
@@ -12,9 +13,11 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,24 +70,33 @@ def plan(core: str | None, backends: list[str], selected: list[str]) -> list[Run
     return runs
 
 
-def execute(run: Run, *, may_be_empty: bool) -> Counter[str]:
-    """Runs pytest and counts; a process that died or ran no test counts as a failure."""
+def execute(run: Run, *, may_be_empty: bool) -> tuple[Counter[str], str]:
+    """Runs pytest; returns the counts and what it printed.
+
+    A process that died or ran no test counts as a failure.
+    """
+    start = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
         report = Path(scratch, "report.xml")
         command = [run.python, "-m", "pytest", "-q", f"--junitxml={report}"]
-        code = subprocess.run(
+        result = subprocess.run(
             [*command, *run.arguments],
             cwd=ROOT,
             env=environment(run.backend, keras_home=scratch),
             stdin=subprocess.DEVNULL,
-        ).returncode
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        )
         counts = read_report(report) if report.exists() else Counter()
-    if code == NOTHING_COLLECTED and may_be_empty:
-        return counts
-    if code != 0 and not counts["failed"]:
-        print(f"pytest ended with exit code {code}.", flush=True)
+    printed = result.stdout
+    is_empty = result.returncode == NOTHING_COLLECTED and may_be_empty
+    if result.returncode != 0 and not counts["failed"] and not is_empty:
+        printed += f"pytest ended with exit code {result.returncode}.\n"
         counts["failed"] = 1
-    return counts
+    seconds = time.monotonic() - start
+    return counts, f"== Tests {run.title}\n{printed}== {seconds:.0f} s\n"
 
 
 def read_report(path: Path) -> Counter[str]:
@@ -121,21 +133,28 @@ def main() -> int:
     parser.add_argument(
         "--keep-going", action="store_true", help="after a failed run too"
     )
+    parser.add_argument("--jobs", type=int, default=2, help="runs at a time")
     parser.add_argument("pytest", nargs="*", help="arguments for pytest, after `--`")
     options = parser.parse_args()
 
     total: Counter[str] = Counter()
     runs = plan(options.core, options.backends, options.pytest)
-    while runs:
-        run = runs.pop(0)
-        print(f"== Tests {run.title}", flush=True)
-        start = time.monotonic()
-        total += execute(run, may_be_empty=bool(options.pytest))
-        print(f"== {time.monotonic() - start:.0f} s\n", flush=True)
+    left_out = []
+
+    def run_unless_failed(run: Run) -> None:
         if total["failed"] and not options.keep_going:
-            break
-    if runs:
-        print(f"Not run after the failure: tests {', '.join(run.title for run in runs)}.")
+            left_out.append(run.title)
+            return
+        counts, printed = execute(run, may_be_empty=bool(options.pytest))
+        with printing:
+            total.update(counts)
+            print(printed, flush=True)
+
+    printing = threading.Lock()
+    with ThreadPoolExecutor(options.jobs) as pool:
+        list(pool.map(run_unless_failed, runs))
+    if left_out:
+        print(f"Not run after the failure: tests {', '.join(left_out)}.")
     names = ("passed", "failed", "skipped")
     print(", ".join(f"{total[name]} {name}" for name in names))
     return 0 if total["passed"] and not total["failed"] else 1

@@ -41,7 +41,9 @@ def table(peer):
 @pytest.mark.parametrize("peer", PAGES)
 def test_every_class_with_golden_values_is_in_the_table(peer):
     classes = {
-        case.peer_class.rpartition(".")[2] if "keras" in case.peer_class else case.peer_class
+        case.peer_class.rpartition(".")[2]
+        if "keras" in case.peer_class
+        else case.peer_class
         for case in load(peer)
         if case.kind not in TO_COME
     }

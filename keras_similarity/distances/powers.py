@@ -25,8 +25,13 @@ def raised(x: Array, exponent: float, ops: Namespace, floor: Array = 0.0) -> Arr
     """
     if exponent == 1:
         return x
-    # A root has an infinite slope at 0, and 0 * inf makes the gradient NaN: 1 is added
-    # there, and what comes of it taken away. Two products, for `where` is slow on torch.
+    # A root has an infinite slope at 0, and 0 * inf makes the gradient NaN: 1 stands in
+    # there, and what comes of it is taken away.
+    if hasattr(x, "masked_fill"):  # On torch; `where` and products take longer.
+        is_zero = x <= floor
+        guarded = x.masked_fill(is_zero, 1.0)
+        powered = guarded.sqrt() if exponent == 0.5 else guarded**exponent
+        return powered.masked_fill(is_zero, 0.0)
     is_zero = ops.cast(x <= floor, dtype_name(x))
     guarded = x + is_zero
     powered = ops.sqrt(guarded) if exponent == 0.5 else guarded**exponent

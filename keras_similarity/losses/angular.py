@@ -9,9 +9,9 @@ from keras_similarity.backend import ops
 from keras_similarity.distances import Distance, LpDistance
 from keras_similarity.distances.base import as_floats
 from keras_similarity.distances.normalize import unit
+from keras_similarity.distances.unit_euclidean import checked_unit_euclidean
 from keras_similarity.losses.metric_loss import MetricLoss, register
 from keras_similarity.losses.pair_losses import of_positives
-from keras_similarity.losses.unit_euclidean import checked_unit_euclidean
 from keras_similarity.pairs import (
     Batch,
     has_any,

@@ -6,10 +6,10 @@ from typing import Any
 
 from keras_similarity.backend import keeps_state, ops
 from keras_similarity.distances import Distance, LpDistance
+from keras_similarity.distances.unit_euclidean import checked_unit_euclidean
 from keras_similarity.losses.metric_loss import MetricLoss, register
 from keras_similarity.losses.soft_histogram import bin_sums
 from keras_similarity.losses.triplet_sums import triplet_term
-from keras_similarity.losses.unit_euclidean import checked_unit_euclidean
 from keras_similarity.pairs import Batch
 from keras_similarity.reducers import SubLoss
 
@@ -22,8 +22,9 @@ class DynamicSoftMarginLoss(MetricLoss):
 
     `mean F(x) x` over the gaps `x = c_ap - c_an` of all triplets, `F` their cumulative
     distribution, read from a histogram that remembers earlier batches: `1 - momentum` of
-    it, of sum 1, and `momentum` for each triplet of this batch. The gradient flows through the histogram of the batch,
-    not through what is remembered. The value is one number, whatever the reducer.
+    it, of sum 1, and `momentum` for each triplet of this batch. The gradient flows
+    through the histogram of the batch, not through what is remembered. The value is one
+    number, whatever the reducer.
 
     Without labels and with keys, each row's positive is the key of its own number, and
     its negative the nearest pair of two others that has the row, or that key, in it.
@@ -69,8 +70,8 @@ class DynamicSoftMarginLoss(MetricLoss):
         super().__init__(**kwargs)
         if min_val == 0 or num_bins < 2 or not 0 < momentum <= 1:
             raise ValueError(
-                "`min_val` must not be 0, `num_bins` at least 2 and `momentum` above 0 and "
-                f"up to 1. Received: min_val={min_val}, num_bins={num_bins}, "
+                "`min_val` must not be 0, `num_bins` at least 2, `momentum` above 0, at "
+                f"most 1. Received: min_val={min_val}, num_bins={num_bins}, "
                 f"momentum={momentum}."
             )
         self.min_val = min_val

@@ -6,10 +6,10 @@ from typing import Any
 
 from keras_similarity.backend import ops
 from keras_similarity.distances import Distance, LpDistance
+from keras_similarity.distances.unit_euclidean import checked_unit_euclidean
 from keras_similarity.losses.metric_loss import MetricLoss, register
 from keras_similarity.losses.no_keys import refuse_keys
 from keras_similarity.losses.soft_histogram import soft_histograms
-from keras_similarity.losses.unit_euclidean import checked_unit_euclidean
 from keras_similarity.pairs import Batch, Pairs
 from keras_similarity.reducers import SubLoss
 

@@ -25,7 +25,7 @@ class _SeparableTerm(HingeTerm):
             floats `[n, M]`.
     """
 
-    counts_of_pairs: tuple[Tensor, Tensor] = ()
+    counts_of_pairs: tuple[Tensor, Tensor] = (None, None)
 
     def sums(self, low: float | None, high: float | None) -> tuple[Tensor, Tensor | None]:
         if high is not None or (low is not None and low >= 0):

@@ -12,6 +12,8 @@ Tensor = Any
 
 # Up to so many values times bins it is faster to compare each value with each bin.
 _SMALL = 2**18
+# So many values are sorted into bins at once.
+_PART = 2**21
 
 
 def soft_histograms(places: Tensor, counts: Sequence[Tensor], bins: int) -> Tensor:
@@ -67,7 +69,7 @@ def bin_sums(columns: Sequence[Tensor], places: Tensor, bins: int) -> list[Tenso
 
 
 def _segment_sums(bins: Any) -> Callable[..., Tensor]:
-    # On torch the gradient of `ops.segment_sum` keeps several copies of the places.
+    # On torch the gradient of `ops.segment_sum` keeps copies of the places.
     @ops.custom_gradient
     def summed(places: Tensor, *columns: Tensor) -> Any:
         def gradient(*args: Tensor, upstream: Tensor | None = None) -> Any:
@@ -76,10 +78,22 @@ def _segment_sums(bins: Any) -> Callable[..., Tensor]:
             slopes = [ops.take(upstream[i], places) for i in range(len(columns))]
             return (None, *slopes)
 
-        sums = [ops.segment_sum(column, places, num_segments=bins) for column in columns]
+        sums = [_sum_in_parts(column, places, bins) for column in columns]
         return ops.stack(sums), gradient
 
     return summed
+
+
+def _sum_in_parts(column: Tensor, places: Tensor, bins: Any) -> Tensor:
+    # `ops.segment_sum` on torch makes several copies of the places, 8 bytes each.
+    size = column.shape[0]
+    if size is None or size <= _PART:
+        return ops.segment_sum(column, places, num_segments=bins)
+    total: Any = 0.0
+    for start in range(0, size, _PART):
+        part = slice(start, start + _PART)
+        total = total + ops.segment_sum(column[part], places[part], num_segments=bins)
+    return total
 
 
 def _is_small(places: Tensor, bins: Any) -> bool:

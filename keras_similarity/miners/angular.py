@@ -7,8 +7,8 @@ from typing import Any
 
 from keras_similarity.backend import ops
 from keras_similarity.distances import Distance, EuclideanDistance
+from keras_similarity.distances.unit_euclidean import checked_unit_euclidean
 from keras_similarity.miners.base import Miner, register
-from keras_similarity.miners.unit_euclidean import check_unit_euclidean
 from keras_similarity.pairs import Batch, Pairs, TripletRule, pairs_by_rule
 
 Tensor = Any
@@ -68,7 +68,7 @@ class AngularMiner(Miner):
         return {**super().get_config(), "angle": self.angle}
 
     def _checked_distance(self, distance: Distance) -> Distance:
-        return check_unit_euclidean(distance, type(self).__name__)
+        return checked_unit_euclidean(distance, type(self).__name__, power=1)
 
 
 def _scaled_squares(embeddings: Tensor, keys: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -6,11 +6,11 @@ from typing import Any
 
 from keras_similarity.backend import keras, ops, static_value
 from keras_similarity.distances import Distance
-from keras_similarity.miners.base import Miner, register
-from keras_similarity.miners.unit_euclidean import (
-    check_unit_euclidean,
+from keras_similarity.distances.unit_euclidean import (
+    checked_unit_euclidean,
     is_unit_euclidean,
 )
+from keras_similarity.miners.base import Miner, register
 from keras_similarity.pairs import (
     Batch,
     Pairs,
@@ -162,4 +162,4 @@ class DistanceWeightedMiner(Miner):
         }
 
     def _checked_distance(self, distance: Distance) -> Distance:
-        return check_unit_euclidean(distance, type(self).__name__)
+        return checked_unit_euclidean(distance, type(self).__name__, power=1)

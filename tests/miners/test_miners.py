@@ -168,10 +168,12 @@ def test_own_distances(name):
     is_similarity = miner.default_distance().is_similarity
     assert is_similarity == (name == "MultiSimilarityMiner")
     if name in ("AngularMiner", "DistanceWeightedMiner"):
-        with pytest.raises(ValueError, match=r"`distance` of .* normalised Euclidean"):
+        with pytest.raises(
+            ValueError, match=r"`distance` of .* an LpDistance that normalises"
+        ):
             getattr(miners, name)(distance="cosine")
         for wrong in (LpDistance(p=1), LpDistance(power=2), "l2"):
-            with pytest.raises(ValueError, match="normalised Euclidean"):
+            with pytest.raises(ValueError, match="an LpDistance that normalises"):
                 getattr(miners, name)(distance=wrong)
 
 
