@@ -63,10 +63,22 @@ def plan(core: str | None, backends: list[str], selected: list[str]) -> list[Run
         examples = [f"keras_similarity/{name}" for name in FINDING]
         arguments = ["--doctest-modules", *examples]
         runs.append(Run("examples without a framework", core, arguments))
-    arguments = selected or ["--doctest-modules", "keras_similarity", "tests"]
+    # In two parts, of which each takes about as long as the other.
+    parts = {
+        "golden values": ["tests/golden"],
+        "the rest": [
+            "--doctest-modules",
+            "keras_similarity",
+            "tests",
+            "--ignore=tests/golden",
+        ],
+    }
+    if selected:
+        parts = {"what was chosen": selected}
     for backend in backends:
-        command = ["-m", "not keras_free", *arguments]
-        runs.append(Run(f"on {backend}", sys.executable, command, backend))
+        for title, arguments in parts.items():
+            command = ["-m", "not keras_free", *arguments]
+            runs.append(Run(f"on {backend}, {title}", sys.executable, command, backend))
     return runs
 
 

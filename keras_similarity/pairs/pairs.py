@@ -73,7 +73,7 @@ class Pairs:
 
 
 def pairs_from_triplets(triplets: Triplets, shape: tuple[Any, Any]) -> Pairs:
-    """Pairs `[n, M]` of a list of triplets; one that is in `c` of them counts `c` times."""
+    """Pairs `[n, M]` of a list of triplets; one in `c` of them counts `c` times."""
     positive, negative = project_list(triplets, shape)
     return Pairs(positive > 0, negative > 0, positive, negative, triplets)
 
