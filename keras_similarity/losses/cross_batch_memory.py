@@ -50,7 +50,7 @@ class CrossBatchMemory(MemoryLoss):
         >>> loss = CrossBatchMemory(ContrastiveLoss(), embedding_size=2, memory_size=3)
         >>> _ = loss(np.array([5, 6]), np.array([[1.0, 0.0], [0.0, 1.0]]))
         >>> _ = loss(np.array([7, 8]), np.array([[3.0, 0.0], [0.0, 3.0]]))
-        >>> loss.label_memory.tolist(), loss.queue_idx, loss.has_been_filled
+        >>> np.array(loss.label_memory).tolist(), loss.queue_idx, loss.has_been_filled
         ([8, 6, 7], 1, True)
     """
 

@@ -120,7 +120,9 @@ class MarginLoss(MetricLoss):
         cost, boundary = batch.cost, self.distance.to_cost(self._beta_of_rows(batch))
         pull = ops.relu(cost - boundary + self.margin)
         push = ops.relu(boundary - cost + self.margin)
-        counts = of_positives, of_negatives = _triplets_of_pairs(batch.pairs)
+        of_positives, of_negatives = counts = tuple(
+            ops.cast(count, cost.dtype) for count in _triplets_of_pairs(batch.pairs)
+        )
         is_pulled = ops.cast(pull > 0, pull.dtype)
         is_pushed = ops.cast(push > 0, push.dtype)
         number = ops.sum(of_positives * is_pulled + of_negatives * is_pushed)

@@ -3,6 +3,7 @@
 import pytest
 
 from keras_similarity.backend import ops
+from keras_similarity.distances.base import as_floats
 from keras_similarity.losses import CircleLoss
 from keras_similarity.testing import check_loss
 from tests.losses import every
@@ -19,7 +20,7 @@ BROKEN_ON_PURPOSE = {
 
 def call_with_views(loss, labels, embeddings):
     """The second view moves with the first, so that rows can change places."""
-    embeddings = ops.cast(ops.convert_to_tensor(embeddings), "float32")
+    embeddings = as_floats(embeddings, ops)
     other = 0.7 * embeddings + 0.3 * ops.flip(embeddings, axis=1)
     return loss(embeddings, other)
 
