@@ -10,6 +10,7 @@ import functools
 import inspect
 import math
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -56,10 +57,15 @@ class Forward:
         """
         batches, rows = _batches(x, batch_size)
         found = []
-        with tqdm(total=rows, disable=not verbose, unit="row", desc="embed") as bar:
+        # A disabled bar still costs a tenth of a lookup.
+        bar: Any = nullcontext()
+        if verbose:
+            bar = tqdm(total=rows, unit="row", desc="embed")
+        with bar:
             for batch in batches:
                 found.append(self._embed_batch(batch))
-                bar.update(len(found[-1]))
+                if verbose:
+                    bar.update(len(found[-1]))
         if not found:
             raise ValueError("`x` must hold at least one row. Received: none.")
         return found[0] if len(found) == 1 else np.concatenate(found)
@@ -109,15 +115,14 @@ def _compile_jax(model: Any, select: Callable) -> Callable:
     mode = _inference_mode(model)
 
     @jax.jit
-    def forward(trainable: Any, non_trainable: Any, x: Any) -> Any:
-        outputs, _ = model.stateless_call(trainable, non_trainable, x, **mode)
-        return select(outputs)
+    def forward(values: Any, x: Any) -> Any:
+        mapping = list(zip(model.variables, values, strict=True))
+        with keras.StatelessScope(state_mapping=mapping):
+            return select(model(x, **mode))
 
-    return lambda x: forward(
-        [variable.value for variable in model.trainable_variables],
-        [variable.value for variable in model.non_trainable_variables],
-        x,
-    )
+    # Asked for at each call, since layers may come and go; once, for it is a walk over
+    # all layers.
+    return lambda x: forward([variable.value for variable in model.variables], x)
 
 
 def _compile_tensorflow(model: Any, select: Callable) -> Callable:
