@@ -7,7 +7,6 @@ variable `KSIM_GOLDEN` names another folder to read them from.
 import functools
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,10 +36,6 @@ class Case:
     def key(self) -> tuple[str, str, str]:
         """What decides how a case is run."""
         return self.peer, self.kind, self.peer_class
-
-    def part_classes(self) -> set[str]:
-        """Names of the classes that the arguments are objects of."""
-        return set(_class_names(self.kwargs))
 
     @property
     def is_peer_quirk(self) -> bool:
@@ -95,16 +90,6 @@ def _case(peer: str, fields: dict[str, Any], arrays: dict[str, np.ndarray]) -> C
         note=fields.get("note") or "",
         fields=fields,
     )
-
-
-def _class_names(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        if isinstance(value.get("class"), str):
-            yield value["class"]
-        value = list(value.values())
-    if isinstance(value, list):
-        for item in value:
-            yield from _class_names(item)
 
 
 def _parse(value: Any) -> Any:

@@ -6,7 +6,6 @@ the case, calls our class and compares. Adding a class means adding it to a tabl
 """
 
 import importlib
-import importlib.util
 from collections.abc import Callable
 from typing import Any
 
@@ -32,20 +31,6 @@ def runners(tables: tuple[str, ...]) -> dict[Key, Runner]:
     return found
 
 
-# Where a part that a case names as {"class": ..., "kwargs": ...} would be ours.
-PART_MODULES = ("distances", "losses", "miners", "reducers", "regularizers")
-
-
-def names_missing_parts(case: Case) -> bool:
-    """Does the case use a class that we don't have yet? It runs once we do."""
-    missing = case.part_classes()
-    for module in PART_MODULES:
-        name = f"keras_similarity.{module}"
-        if missing and importlib.util.find_spec(name) is not None:
-            missing -= set(importlib.import_module(name).__all__)
-    return bool(missing)
-
-
 def params(peer: str) -> list[Any]:
     """Arguments `case, run` of each case that has a runner, for `parametrize`."""
     finding = runners(FINDING_TABLES)
@@ -58,6 +43,6 @@ def params(peer: str) -> list[Any]:
     with_training = [
         pytest.param(case, training[case.key], id=case.id)
         for case in load(peer)
-        if case.key in training and not names_missing_parts(case)
+        if case.key in training
     ]
     return with_finding + with_training
