@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import keras_similarity
 from keras_similarity.cli import demo, search
 from keras_similarity.cli.errors import CommandError
+from keras_similarity.cli.interrupts import insistent_interrupts
 
 _INTERRUPTED = 130  # What shells report for a process that Ctrl-C ended.
 _FAILED = 2
@@ -31,8 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     options = make_parser().parse_args(arguments)
     try:
-        options.run(options)
-        sys.stdout.flush()
+        with insistent_interrupts():
+            options.run(options)
+            sys.stdout.flush()
     except KeyboardInterrupt:
         print("\nksim: interrupted; nothing was changed.", file=sys.stderr)
         return _INTERRUPTED

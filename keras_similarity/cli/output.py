@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from keras_similarity.cli.errors import CommandError
+from keras_similarity.cli.interrupts import no_interrupts
 
 
 @contextmanager
@@ -38,24 +37,11 @@ def staged_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         ) from error
     try:
         yield folder
-        with _no_interrupts():
+        with no_interrupts():
             _move_files(folder, target)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _no_interrupts() -> Iterator[None]:
-    """Ctrl-C does nothing inside the block."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # Others get none, and may not set handlers.
-        return
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        # None stands for a handler that is not Python's, which cannot be set again.
-        signal.signal(signal.SIGINT, signal.SIG_DFL if handler is None else handler)
+        with no_interrupts():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _move_files(source: Path, target: Path) -> None:

@@ -142,7 +142,8 @@ def test_ctrl_c_leaves_nothing(data, tmp_path):
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert errors.strip().splitlines()[-1] == "ksim: interrupted; nothing was changed."
+    # Not always the last line: TensorFlow may log on its way out.
+    assert "ksim: interrupted; nothing was changed." in errors.splitlines()
     assert "Traceback" not in errors
     assert not list(tmp_path.iterdir())
 
