@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_similarity.backend import keras_problem, require_keras
+from keras_similarity.backend import keras_ops, keras_problem
 
 
 class _NumPy:
@@ -35,7 +35,7 @@ class _NumPy:
 
 NUMPY = _NumPy()
 # Looked up once: an import within a traced function would break torch's graph.
-_KERAS_OPS = None if keras_problem() else require_keras().ops
+_KERAS_OPS = None if keras_problem() else keras_ops()
 
 # A module or `NUMPY`: both are duck-typed.
 Namespace = Any
@@ -55,7 +55,7 @@ def namespace(*arrays: Any) -> Namespace:
     """NumPy where all `arrays` are the host's; else `keras.ops`."""
     if is_host_data(*arrays):
         return NUMPY
-    return _KERAS_OPS or require_keras("A tensor").ops
+    return _KERAS_OPS or keras_ops("A tensor")
 
 
 def dtype_name(array: Array) -> str:

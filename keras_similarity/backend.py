@@ -90,6 +90,15 @@ def framework() -> str:
     return str(_framework)
 
 
+@functools.cache
+def keras_ops(needed_by: str = "Training with `keras_similarity`") -> Any:
+    """The functions of `keras.ops`, on torch without most of their overhead."""
+    keras = require_keras(needed_by)
+    if framework() != "torch":
+        return keras.ops
+    return importlib.import_module("keras_similarity.torch_ops").TorchOps()
+
+
 def full_precision(array: Any) -> AbstractContextManager[Any]:
     """Keeps `torch.autocast` from lowering the precision of what is computed inside."""
     if hasattr(array, "detach"):
@@ -121,7 +130,7 @@ def one_hot(labels: Any, like: Any) -> Any:
     if framework() == "torch":  # Three times as fast as the comparison.
         labels = labels.long()[:, None]
         return like.new_zeros(like.shape).scatter_(1, labels, 1.0)
-    ops = require_keras().ops
+    ops = keras_ops()
     columns = ops.arange(like.shape[1], dtype="int32")
     return ops.cast(ops.cast(labels, "int32")[:, None] == columns, like.dtype)
 
@@ -138,7 +147,7 @@ def cross_entropy(logits: Any, labels: Any) -> Any:
 
         loss = torch.nn.functional.cross_entropy
         return loss(logits, labels.long(), reduction="none")
-    ops = require_keras().ops
+    ops = keras_ops()
     own = ops.sum(logits * one_hot(labels, logits), axis=1)
     return ops.logsumexp(logits, axis=1) - own
 
@@ -348,5 +357,5 @@ def __getattr__(name: str) -> Any:
     if name == "keras":
         return require_keras()
     if name == "ops":
-        return require_keras().ops
+        return keras_ops()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -24,6 +24,8 @@ def unit(x: Array, ops: Namespace, p: float = 2) -> Array:
         p: Which norm; from 1, 2 being the usual length. For other norms than that a row
             is zero when its largest coordinate is below 1e-12.
     """
+    if p == 2 and hasattr(x, "detach"):
+        return _torch_unit(x, ops)[0]
     return unit_and_presence(x, ops, p)[0]
 
 
@@ -33,9 +35,10 @@ def unit_and_presence(x: Array, ops: Namespace, p: float = 2) -> tuple[Array, Ar
 
 
 def _unit_by_length(x: Array, ops: Namespace) -> tuple[Array, Array]:
-    x = x * _SCALE
     if hasattr(x, "detach"):
-        return _torch_unit(x)
+        x, length = _torch_unit(x, ops)
+        return x, (length > _SHORTEST * _SCALE).to(x.dtype)
+    x = x * _SCALE
     squared = ops.sum(x * x, axis=-1, keepdims=True)
     is_present = ops.cast(squared >= (_SHORTEST * _SCALE) ** 2, dtype_name(x))
     # Not rsqrt: its slope is the cube of its value, which leaves float32 sooner.
@@ -54,8 +57,11 @@ def _unit_by_size(x: Array, ops: Namespace, p: float) -> tuple[Array, Array]:
     return x / (total + (1.0 - is_present)) ** (1.0 / p), is_present
 
 
-def _torch_unit(x: Array) -> tuple[Array, Array]:
+def _torch_unit(x: Array, ops: Namespace) -> tuple[Array, Array]:
+    """The unit rows, and their lengths times `_SCALE`, `[..., 1]`."""
     # Half the kernels that `keras.ops` takes: at 32 rows it is their number that costs.
-    length = x.norm(dim=-1, keepdim=True)
-    is_short = length < _SHORTEST * _SCALE
-    return x / length.masked_fill(is_short, float("inf")), (~is_short).to(x.dtype)
+    x = x * _SCALE
+    length = ops.vector_norm(x, dim=-1, keepdim=True)
+    # Infinite where it is not above the shortest.
+    divisor = ops.threshold(length, _SHORTEST * _SCALE, float("inf"))
+    return x / divisor, length.detach()

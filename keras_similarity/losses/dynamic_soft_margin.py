@@ -10,7 +10,7 @@ from keras_similarity.distances.unit_euclidean import checked_unit_euclidean
 from keras_similarity.losses.metric_loss import MetricLoss, register
 from keras_similarity.losses.soft_histogram import bin_sums
 from keras_similarity.losses.triplet_sums import triplet_term
-from keras_similarity.pairs import Batch
+from keras_similarity.pairs import Batch, one_if_zero
 from keras_similarity.reducers import SubLoss
 
 Tensor = Any
@@ -111,13 +111,10 @@ class DynamicSoftMarginLoss(MetricLoss):
         # The first batch is all there is, and an empty one changes nothing.
         old = ops.convert_to_tensor(self.histogram, dtype=batch.dtype)
         mixed = old * (1.0 - self.momentum) + batch * self.momentum
-        total = ops.sum(mixed)
-        mixed = mixed / (total + ops.cast(total == 0, batch.dtype))
+        mixed = mixed / one_if_zero(ops.sum(mixed))
         if self.training:
             self._remember(ops.stop_gradient(mixed))
-        return ops.sum(ops.cumsum(mixed) * gaps) / (
-            number + ops.cast(number == 0, batch.dtype)
-        )
+        return ops.sum(ops.cumsum(mixed) * gaps) / one_if_zero(number)
 
     def _remember(self, histogram: Tensor) -> None:
         if not keeps_state(histogram):

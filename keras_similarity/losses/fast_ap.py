@@ -10,7 +10,7 @@ from keras_similarity.distances.unit_euclidean import checked_unit_euclidean
 from keras_similarity.losses.metric_loss import MetricLoss, register
 from keras_similarity.losses.no_keys import refuse_keys
 from keras_similarity.losses.soft_histogram import soft_histograms
-from keras_similarity.pairs import Batch, Pairs
+from keras_similarity.pairs import Batch, Pairs, one_if_zero
 from keras_similarity.reducers import SubLoss
 
 Tensor = Any
@@ -41,12 +41,8 @@ def fast_ap(
     both = ops.cumsum(histograms, axis=2)
     cumulative, ranked = both[:, 0], both[:, 0] + both[:, 1]
     number = ops.sum(counts[0], axis=1)
-    precision = positives * cumulative / (ranked + _is_zero(ranked))
-    return 1.0 - ops.sum(precision, axis=1) / (number + _is_zero(number)), number
-
-
-def _is_zero(x: Tensor) -> Tensor:
-    return ops.cast(x == 0, x.dtype)
+    precision = positives * cumulative / one_if_zero(ranked)
+    return 1.0 - ops.sum(precision, axis=1) / one_if_zero(number), number
 
 
 @register("fast_ap")

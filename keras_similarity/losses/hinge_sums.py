@@ -7,7 +7,7 @@ from typing import Any
 
 from keras_similarity.backend import ops
 from keras_similarity.losses.triplet_sums import Formula, TripletTerm
-from keras_similarity.pairs import Batch, count_triplets
+from keras_similarity.pairs import Batch, count_triplets, one_if_zero
 
 Tensor = Any
 
@@ -58,7 +58,7 @@ class HingeTerm(TripletTerm):
         counts = ops.sum(of_positives, axis=1, keepdims=True)
         # Weights that sum to 1, and differences from a value among those that count:
         # neither overflows, and little is lost where values are large.
-        share = 1.0 / (counts + ops.cast(counts == 0, counts.dtype))
+        share = 1.0 / one_if_zero(counts)
         of_positives, of_negatives = of_positives * share, of_negatives * share
         middle = ops.sum(
             of_negatives * ops.stop_gradient(negative), axis=1, keepdims=True

@@ -11,7 +11,7 @@ from keras_similarity.losses.cosine_only import checked_cosine, cosine_matrix
 from keras_similarity.losses.metric_loss import MetricLoss, register
 from keras_similarity.losses.no_keys import refuse_keys
 from keras_similarity.losses.soft_histogram import soft_histograms
-from keras_similarity.pairs import Batch, has_any
+from keras_similarity.pairs import Batch, has_any, one_if_zero
 from keras_similarity.reducers import SubLoss
 
 Tensor = Any
@@ -41,7 +41,7 @@ def histogram(
     ]
     both = soft_histograms(ops.reshape(places, (1, -1)), counts, bins)[0]  # [2, bins]
     totals = ops.sum(both, axis=1, keepdims=True)
-    densities = both / (totals + ops.cast(totals == 0, totals.dtype))
+    densities = both / one_if_zero(totals)
     return ops.sum(densities[1] * ops.cumsum(densities[0]))
 
 

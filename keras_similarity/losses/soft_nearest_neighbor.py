@@ -8,7 +8,7 @@ from typing import Any
 from keras_similarity.backend import ops
 from keras_similarity.distances import Distance
 from keras_similarity.losses.metric_loss import MetricLoss, register
-from keras_similarity.pairs import Batch, Pairs, has_any, masked_log_sum_exp
+from keras_similarity.pairs import Batch, Pairs, has_any, masked_log_sum_exp, off_diagonal
 from keras_similarity.reducers import SubLoss
 
 Tensor = Any
@@ -85,9 +85,7 @@ class SoftNearestNeighborLoss(MetricLoss):
     def sub_losses(self, batch: Batch) -> dict[str, SubLoss]:
         pairs = batch.pairs
         if not (batch.has_keys or batch.remove_diagonal or batch.has_given_pairs):
-            row = ops.arange(ops.shape(pairs.positive_mask)[0])
-            is_other = row[:, None] != row[None, :]
-            pairs = replace(pairs, positive_mask=pairs.positive_mask & is_other)
+            pairs = replace(pairs, positive_mask=off_diagonal(pairs.positive_mask))
         return {"loss": SubLoss(self.anchor_losses(batch.cost, pairs))}
 
     def anchor_losses(self, cost: Tensor, pairs: Pairs) -> Tensor:

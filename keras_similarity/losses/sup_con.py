@@ -7,7 +7,7 @@ from typing import Any
 from keras_similarity.backend import ops
 from keras_similarity.distances import CosineSimilarity
 from keras_similarity.losses.metric_loss import MetricLoss, register
-from keras_similarity.pairs import Pairs, masked_log_sum_exp
+from keras_similarity.pairs import Pairs, masked_log_sum_exp, one_if_zero
 
 Tensor = Any
 
@@ -35,8 +35,7 @@ def sup_con(cost: Tensor, pairs: Pairs, *, temperature: float) -> Tensor:
     total = ops.sum(logits * counts, axis=1)
     count = ops.sum(counts, axis=1)
     is_used = (count > 0) & ops.any(negative)
-    is_lone = ops.cast(count == 0, logits.dtype)
-    return ops.where(is_used, every[:, 0] - total / (count + is_lone), 0.0)
+    return ops.where(is_used, every[:, 0] - total / one_if_zero(count), 0.0)
 
 
 @register("sup_con")

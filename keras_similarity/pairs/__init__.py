@@ -22,6 +22,8 @@ from keras_similarity.pairs.masked import (
     masked_log_sum_exp,
     masked_max,
     masked_min,
+    off_diagonal,
+    one_if_zero,
 )
 from keras_similarity.pairs.multi_hot import pairs_from_multi_hot
 from keras_similarity.pairs.pairs import (
@@ -64,6 +66,8 @@ __all__ = [
     "masked_log_sum_exp",
     "masked_max",
     "masked_min",
+    "off_diagonal",
+    "one_if_zero",
     "pair_indices",
     "pairs_by_rule",
     "pairs_from_hierarchy",

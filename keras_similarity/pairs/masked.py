@@ -1,10 +1,10 @@
-"""Extrema and sums over the entries of a row that a mask allows."""
+"""Masks, and extrema and sums over the entries of a row that one allows."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from keras_similarity.backend import ops
+from keras_similarity.backend import framework, ops
 
 Tensor = Any
 
@@ -14,6 +14,21 @@ _LARGE = 2**14
 _FAR = 1e38
 # A term that is less than the largest by a factor of exp(60) changes no sum.
 _DEPTH = 60.0
+
+
+def off_diagonal(mask: Tensor) -> Tensor:
+    """A square mask, false on its diagonal: of rows compared with each other."""
+    if framework() == "torch":  # Two kernels in place of five.
+        return mask.clone().fill_diagonal_(False)
+    row = ops.arange(ops.shape(mask)[0])
+    return mask & (row[:, None] != row[None, :])
+
+
+def one_if_zero(counts: Tensor) -> Tensor:
+    """Floats from 0 on, with 1 in place of 0: what a sum is divided by."""
+    if framework() == "torch":  # One kernel in place of three.
+        return ops.threshold(counts, 0.0, 1.0)
+    return counts + ops.cast(counts == 0, counts.dtype)
 
 
 def masked_max(values: Tensor, mask: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ import numpy as np
 from keras_similarity.array_ops import is_host_data
 from keras_similarity.arrays import check_labels
 from keras_similarity.backend import keras, ops
+from keras_similarity.pairs.masked import off_diagonal
 from keras_similarity.pairs.triplets import (
     TripletRule,
     Triplets,
@@ -135,8 +136,7 @@ def compare_labels(labels: Tensor, key_labels: Tensor, *, is_self_paired: bool) 
     negative_mask = ~is_same_class
     if not is_self_paired:
         return Pairs(is_same_class, negative_mask)
-    row = ops.arange(ops.shape(labels)[0])
-    return Pairs(is_same_class & (row[:, None] != row[None, :]), negative_mask)
+    return Pairs(off_diagonal(is_same_class), negative_mask)
 
 
 def comparable_labels(

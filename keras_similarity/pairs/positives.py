@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from keras_similarity.backend import ops, static_value, vector_jacobian_product
+from keras_similarity.backend import is_traced, ops, static_value, vector_jacobian_product
 
 Tensor = Any
 Step = Callable[[Any, Tensor, Tensor], Any]
@@ -54,9 +54,14 @@ def sum_over_positives(
     """
     constants = tuple(constants)
     shape = tuple(positive_mask.shape)
-    if may_take_all and None not in shape and shape[0] * shape[1] ** 2 <= _SMALL:
+    is_small = None not in shape and shape[0] * shape[1] ** 2 <= _SMALL
+    may_take_all = may_take_all and is_small
+    count = None
+    if not (may_take_all and is_traced(positive_mask)):
+        count = count_positives(positive_mask)
+    # Where it is known how few the positives are, finding them saves most of the work.
+    if may_take_all and (count is None or 2 * count >= shape[1]):
         return term(None, positive_mask, *tensors, *constants)
-    count = count_positives(positive_mask)
     if count is not None and count * math.prod(shape) <= _SLAB:
         columns = _first_positives(positive_mask, max(count, 1))
         return term(*columns, *tensors, *constants)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from keras_similarity.backend import ops
+from keras_similarity.pairs.masked import one_if_zero
 from keras_similarity.pairs.pairs import Pairs
 
 Tensor = Any
@@ -37,5 +38,6 @@ def sample_weights(pairs: Pairs, *, anchors_only: bool = False) -> Tensor:
     if not anchors_only:
         counts = counts + ops.sum(both, axis=0)
     largest = ops.amax(counts)
-    is_empty = ops.cast(largest == 0, counts.dtype)
-    return (counts + is_empty) / (largest + is_empty)
+    # All count once where nothing counts at all.
+    weights = counts / one_if_zero(largest)
+    return weights + ops.cast(largest == 0, counts.dtype)

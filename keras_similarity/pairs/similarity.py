@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_similarity.array_ops import is_host_data
 from keras_similarity.backend import ops
+from keras_similarity.pairs.masked import off_diagonal
 from keras_similarity.pairs.pairs import Pairs
 
 Tensor = Any
@@ -108,9 +109,8 @@ def graded_pairs(
     positive_mask = similarity > threshold
     negative_mask = similarity <= negative_threshold
     if is_self_paired:
-        row = ops.arange(ops.shape(similarity)[0])
-        is_other = row[:, None] != row[None, :]
-        positive_mask, negative_mask = positive_mask & is_other, negative_mask & is_other
+        positive_mask = off_diagonal(positive_mask)
+        negative_mask = off_diagonal(negative_mask)
     if not is_weighted:
         return Pairs(positive_mask, negative_mask)
     return Pairs(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 from keras_similarity.backend import ops
+from keras_similarity.pairs import one_if_zero
 from keras_similarity.reducers.sub_loss import SubLoss
 from keras_similarity.registry import Registry
 
@@ -93,7 +94,4 @@ def mean(totals: Tensor, counts: Tensor | None) -> Tensor:
         # Not `ops.mean`: on torch its checks take longer than the sum.
         rows = totals.shape[0]
         return ops.mean(totals) if rows is None else ops.sum(totals) * (1.0 / rows)
-    count = ops.sum(counts)
-    # Not `divide_no_nan`: on torch it takes as long as all the rest.
-    is_empty = ops.cast(count == 0, count.dtype)
-    return ops.sum(totals) / (count + is_empty)
+    return ops.sum(totals) / one_if_zero(ops.sum(counts))

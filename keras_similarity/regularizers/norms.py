@@ -9,6 +9,7 @@ import numpy as np
 from keras_similarity.array_ops import dtype_name
 from keras_similarity.backend import ops
 from keras_similarity.distances.powers import absolute, raised
+from keras_similarity.pairs import one_if_zero
 
 Tensor = Any
 
@@ -21,7 +22,7 @@ def row_norms(x: Tensor, p: float) -> Tensor:
     # Powers of numbers up to 1 cannot overflow. What a row is divided by comes back as a
     # factor, so it needs no gradient.
     size = ops.stop_gradient(ops.amax(ops.abs(x), axis=1, keepdims=True))
-    size = size + ops.cast(size == 0, x.dtype)
+    size = one_if_zero(size)
     total = ops.sum(absolute(x / size, ops) ** p, axis=1)
     return raised(total, 1 / p, ops) * size[:, 0]
 
