@@ -17,6 +17,12 @@ from keras import ops
 Tensor = Any
 
 _HAS_HOST_ALONE = not torch.accelerator.is_available()
+_SUMMED = {
+    torch.bool: torch.int32,
+    torch.int32: torch.int32,
+    torch.float32: torch.float32,
+    torch.float64: torch.float64,
+}
 _FLOATS = frozenset((torch.float32, torch.float64))
 _DTYPES = {
     "bool": torch.bool,
@@ -86,10 +92,24 @@ class TorchOps:
     amin = _reduction("amin", torch.amin)
     logsumexp = _reduction("logsumexp", torch.logsumexp)
     mean = _reduction("mean", torch.mean)
-    sum = _reduction("sum", torch.sum)
 
     log_softmax = _along("log_softmax", torch.log_softmax)
     softmax = _along("softmax", torch.softmax)
+
+    @staticmethod
+    def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+        is_plain = isinstance(x, torch.Tensor) and x.dtype in _SUMMED and axis != ()
+        if not is_plain:
+            return ops.sum(x, axis=axis, keepdims=keepdims)
+        axis = tuple(range(x.dim())) if axis is None else axis
+        return torch.sum(x, axis, keepdims, dtype=_SUMMED[x.dtype])
+
+    @staticmethod
+    def arange(*range_: Any, dtype: Any = None) -> Tensor:
+        wanted = _DTYPES.get(dtype)
+        if wanted is None or not _HAS_HOST_ALONE:
+            return ops.arange(*range_, dtype=dtype)
+        return torch.arange(*range_, dtype=wanted)
 
     @staticmethod
     def cast(x: Any, dtype: Any) -> Tensor:

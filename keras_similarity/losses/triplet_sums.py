@@ -47,9 +47,19 @@ class TripletTerm(SubLoss):
     negative_values: Tensor | None = None
     key_cost: Tensor | None = None
 
+    @property
+    def has_products(self) -> bool:
+        return isinstance(self.pairs.triplets, Triplets)
+
     def sums(self, low: float | None, high: float | None) -> tuple[Tensor, Tensor | None]:
         if isinstance(self.pairs.triplets, Triplets):
-            return self._sums_of_list(self.pairs.triplets, low, high)
+            anchors = ops.cast(self.pairs.triplets.anchors, "int32")
+            rows = ops.shape(self.values)[0]
+            sums, counts = (
+                ops.segment_sum(column, anchors, num_segments=rows)
+                for column in self.products(low, high)
+            )
+            return sums, counts
 
         def summed(values: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
             if low is not None or high is not None:
@@ -59,18 +69,15 @@ class TripletTerm(SubLoss):
         sums, counts = self.total(summed)
         return sums, ops.stop_gradient(counts)
 
-    def _sums_of_list(
-        self, triplets: Triplets, low: float | None, high: float | None
-    ) -> tuple[Tensor, Tensor]:
+    def products(self, low: float | None, high: float | None) -> tuple[Tensor, Tensor]:
+        triplets = self.pairs.triplets
+        if not isinstance(triplets, Triplets):
+            raise TypeError("Only triplets that are a list are there one by one.")
         values = self._values_of(triplets)
         counts = ops.cast(triplets.counts, values.dtype)
         if low is not None or high is not None:
             counts = counts * ops.cast(is_between(values, low, high), values.dtype)
-        anchors, rows = ops.cast(triplets.anchors, "int32"), ops.shape(self.values)[0]
-        return tuple(
-            ops.segment_sum(column, anchors, num_segments=rows)
-            for column in (values * counts, counts)
-        )
+        return values * counts, counts
 
     def listed(self) -> Listed:
         columns, weights = counted_triplets(self.pairs)
@@ -88,7 +95,7 @@ class TripletTerm(SubLoss):
         keys = ops.shape(self.values)[1]
 
         def taken(values: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-            return ops.take(ops.reshape(values, (-1,)), rows * keys + columns)
+            return ops.take(ops.reshape(values, (-1,)), rows * keys + columns, axis=0)
 
         from_negative = (
             self.values if self.negative_values is None else self.negative_values

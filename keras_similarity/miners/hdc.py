@@ -60,7 +60,7 @@ def hardest_share(hardness: Tensor, mask: Tensor, share: float) -> Tensor:
 
 
 def _count(mask: Tensor) -> Tensor:
-    return ops.cast(ops.count_nonzero(mask), "int32")
+    return ops.sum(ops.cast(mask, "int32"))
 
 
 def _in_order(values: Tensor) -> Tensor:

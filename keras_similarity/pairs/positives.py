@@ -11,7 +11,13 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from keras_similarity.backend import is_traced, ops, static_value, vector_jacobian_product
+from keras_similarity.backend import (
+    framework,
+    is_traced,
+    ops,
+    static_value,
+    vector_jacobian_product,
+)
 
 Tensor = Any
 Step = Callable[[Any, Tensor, Tensor], Any]
@@ -123,6 +129,20 @@ def take_keys(values: Tensor, columns: Tensor | None) -> Tensor:
     return values if columns is None else ops.take_along_axis(values, columns, axis=1)
 
 
+def put_keys(values: Tensor, columns: Tensor, shape: tuple[Any, Any]) -> Tensor:
+    """Floats `[n, M]`, the shape: of floats `[n, k]` the sum of those of each column."""
+    rows, keys = shape
+    if framework() == "torch":
+        zeros = values.new_zeros(shape)
+        return zeros.scatter_add(1, columns.long(), values)
+    row = ops.arange(rows, dtype="int32")[:, None] * keys
+    place = row + ops.cast(columns, "int32")
+    flat = ops.segment_sum(
+        ops.reshape(values, (-1,)), ops.reshape(place, (-1,)), num_segments=rows * keys
+    )
+    return ops.reshape(flat, shape)
+
+
 def take_rows(rows: Tensor, columns: Tensor | None) -> Tensor:
     """Of floats `[M, ...]` those of the anchors' keys, `[n, k, ...]`; `[1, M, ...]` if
     `None`."""
@@ -150,14 +170,7 @@ def values_of_positives(
         values = values * ops.cast(is_positive, values.dtype)
         if columns is None:
             return values
-        row = ops.arange(rows, dtype="int32")[:, None] * keys
-        place = row + ops.cast(columns, "int32")
-        flat = ops.segment_sum(
-            ops.reshape(values, (-1,)),
-            ops.reshape(place, (-1,)),
-            num_segments=rows * keys,
-        )
-        return ops.reshape(flat, (rows, keys))
+        return put_keys(values, columns, (rows, keys))
 
     return sum_over_positives(placed, positive_mask, *tensors)
 

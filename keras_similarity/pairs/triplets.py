@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from keras_similarity.backend import ops
-from keras_similarity.pairs.positives import fold_positives
+from keras_similarity.pairs.positives import fold_positives, put_keys
 
 Tensor = Any
 
@@ -77,15 +77,14 @@ def project_rule(
     rule: TripletRule, positive_mask: Tensor, negative_mask: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Float32 `[n, M]`: in how many triplets each positive, and each negative, is."""
-    column = ops.arange(ops.shape(positive_mask)[1], dtype="int32")
+    shape = ops.shape(positive_mask)
 
     def add(state: Any, columns: Tensor, is_positive: Tensor) -> Any:
         kept = rule.select(columns, *rule.tensors)
         kept = kept & is_positive[:, :, None] & negative_mask[:, None, :]
         kept = ops.cast(kept, "float32")  # [n, k, M]
-        is_column = ops.cast(columns[:, :, None] == column, "float32")
-        by_positive = ops.sum(kept, axis=2, keepdims=True) * is_column
-        return state[0] + ops.sum(by_positive, axis=1), state[1] + ops.sum(kept, axis=1)
+        by_positive = put_keys(ops.sum(kept, axis=2), columns, shape)
+        return state[0] + by_positive, state[1] + ops.sum(kept, axis=1)
 
     nothing = ops.zeros_like(positive_mask, dtype="float32")
     return fold_positives(add, (nothing, nothing), positive_mask)

@@ -58,7 +58,7 @@ class Reducer:
         """One term as a scalar; a term that is reduced already passes."""
         if sub_loss.kind == "reduced":
             return sub_loss.values
-        if row_weights is None and not self.needs_rows and sub_loss.kind != "triplet":
+        if row_weights is None and not self.needs_rows and sub_loss.has_products:
             totals, counts = sub_loss.products(self.low, self.high)
             return self.finish(totals, counts, sub_loss)
         totals, counts = sub_loss.sums(self.low, self.high)
@@ -70,7 +70,7 @@ class Reducer:
         """Scalar from the sums `[n]` of the rows and how many values each had.
 
         `counts` `[n]` is `None` where each row has one. Both may be `[n, M]`, one for
-        each pair, if `needs_rows` is false.
+        each pair, or `[T]`, for each triplet, if `needs_rows` is false.
         """
         raise TypeError(f"{type(self).__name__} must define `finish` or `reduce`.")
 

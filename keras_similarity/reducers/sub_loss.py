@@ -50,6 +50,11 @@ class SubLoss:
     divisor: Tensor | None = None
     labels: Tensor | None = None
 
+    @property
+    def has_products(self) -> bool:
+        """Are the values there one by one, for `products`?"""
+        return True
+
     def sums(self, low: float | None, high: float | None) -> tuple[Tensor, Tensor | None]:
         """For each row the sum `[n]` of its values, and how many of them there are.
 
