@@ -39,9 +39,18 @@ def unit_euclidean_power(query: Array, key: Array, power: float, ops: Namespace)
     # The square of a unit row is known: 1, or 0 for a zero row.
     query, query_squares = unit_and_presence(query, ops)
     key, key_squares = (query, query_squares) if is_same else unit_and_presence(key, ops)
-    inner = (query * -2.0) @ ops.swapaxes(key, -1, -2)
-    squares = query_squares + ops.swapaxes(key_squares, -1, -2)  # No gradient flows here.
-    squared = ops.relu(inner + squares)
+    if hasattr(query, "detach"):
+        squares = query_squares + ops.swapaxes(key_squares, -1, -2)
+        squared = (query * -2.0) @ ops.swapaxes(key, -1, -2) + squares
+    else:
+        # In the matrix product already: XLA on a CPU is slow where columns and rows that
+        # are added to it meet a sum over places, as in a histogram.
+        queries = (query * -2.0, query_squares, ops.ones_like(query_squares))
+        keys = (key, ops.ones_like(key_squares), key_squares)
+        squared = ops.concatenate(queries, axis=-1) @ ops.swapaxes(
+            ops.concatenate(keys, axis=-1), -1, -2
+        )
+    squared = ops.relu(squared)
     return raised(squared, power / 2, ops, floor=2.0 * _noise(query))
 
 

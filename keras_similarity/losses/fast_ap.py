@@ -26,7 +26,7 @@ def fast_ap(
 
     Args:
         distances: Distances `[n, M]`.
-        pairs: Bool masks `[n, M]` of the positives and the negatives.
+        pairs: Bool masks `[n, M]` of the positives and the negatives; none is both.
         num_bins: Number of intervals.
         largest: The largest possible distance.
 
@@ -34,13 +34,12 @@ def fast_ap(
         Floats `[n]`, and how many positives each anchor has `[n]`.
     """
     masks = (pairs.positive_mask, pairs.negative_mask)
-    counts = [ops.cast(mask, distances.dtype) for mask in masks]
     places = distances * (num_bins / largest)
-    histograms = soft_histograms(places, counts, num_bins + 1)
+    histograms = soft_histograms(places, masks, num_bins + 1, are_disjoint=True)
     positives = histograms[:, 0]
     both = ops.cumsum(histograms, axis=2)
     cumulative, ranked = both[:, 0], both[:, 0] + both[:, 1]
-    number = ops.sum(counts[0], axis=1)
+    number = ops.sum(ops.cast(masks[0], distances.dtype), axis=1)
     precision = positives * cumulative / one_if_zero(ranked)
     return 1.0 - ops.sum(precision, axis=1) / one_if_zero(number), number
 

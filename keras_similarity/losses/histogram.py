@@ -18,7 +18,12 @@ Tensor = Any
 
 
 def histogram(
-    similarity: Tensor, positive_mask: Tensor, negative_mask: Tensor, *, delta: float
+    similarity: Tensor,
+    positive_mask: Tensor,
+    negative_mask: Tensor,
+    *,
+    delta: float,
+    are_disjoint: bool = False,
 ) -> Tensor:
     """Probability that a positive pair is less similar than a negative one, a scalar.
 
@@ -29,17 +34,17 @@ def histogram(
         positive_mask: Bool `[n, n]`: the positive pairs.
         negative_mask: Bool `[n, n]`: the negative pairs.
         delta: Width of a bin.
+        are_disjoint: Is no pair both? It is faster to know.
 
     Returns:
         0 where one of the masks is empty.
     """
     bins = math.ceil(2.0 / delta - 1e-6) + 1
     places = (similarity + 1.0) * (1.0 / delta)
-    counts = [
-        ops.reshape(ops.cast(mask, similarity.dtype), (1, -1))
-        for mask in (positive_mask, negative_mask)
-    ]
-    both = soft_histograms(ops.reshape(places, (1, -1)), counts, bins)[0]  # [2, bins]
+    places, *masks = (
+        ops.reshape(matrix, (1, -1)) for matrix in (places, positive_mask, negative_mask)
+    )
+    both = soft_histograms(places, masks, bins, are_disjoint=are_disjoint)[0]
     totals = ops.sum(both, axis=1, keepdims=True)
     densities = both / one_if_zero(totals)
     return ops.sum(densities[1] * ops.cumsum(densities[0]))
@@ -97,11 +102,14 @@ class HistogramLoss(MetricLoss):
         refuse_keys(batch, type(self).__name__)
         positive, negative = batch.pairs.positive_mask, batch.pairs.negative_mask
         has_both = has_any(positive) & has_any(negative)
+        # Labels are equal or they are not, whichever row comes first.
+        of_labels = not batch.has_given_pairs
         value = histogram(
             cosine_matrix(batch),
-            _once(positive & has_both),
-            _once(negative & has_both),
+            _once(positive, has_both, is_symmetric=of_labels),
+            _once(negative, has_both, is_symmetric=of_labels),
             delta=self.delta,
+            are_disjoint=of_labels,
         )
         return {"loss": SubLoss(value, kind="reduced")}
 
@@ -113,7 +121,11 @@ class HistogramLoss(MetricLoss):
         return checked_cosine(distance, type(self).__name__)
 
 
-def _once(mask: Tensor) -> Tensor:
-    """The pairs of rows, each in one of its two orders."""
+def _once(mask: Tensor, is_used: Tensor, *, is_symmetric: bool) -> Tensor:
+    """The pairs of used rows `[n, 1]` with others, each in one of its two orders."""
     row = ops.arange(ops.shape(mask)[0], dtype="int32")
-    return (mask | ops.transpose(mask)) & (row[:, None] <= row[None, :])
+    is_upper = row[:, None] <= row[None, :]
+    if is_symmetric:
+        return mask & is_upper & (is_used | ops.transpose(is_used))
+    mask = mask & is_used
+    return (mask | ops.transpose(mask)) & is_upper

@@ -48,7 +48,12 @@ class NPairsLoss(MetricLoss):
     def sub_losses(self, batch: Batch) -> dict[str, SubLoss]:
         positives, is_first = _first_pairs(batch)
         rows = is_first.shape[0]
-        if rows is None or rows <= _FEW or is_traced(is_first):
+        if is_traced(is_first):
+            # On JAX columns of the costs would take longer than measuring them.
+            keys = ops.take(batch.keys, positives, axis=0)
+            cost = self.distance.cost(batch.embeddings, keys)
+            values = _cross_entropies(cost, is_first)
+        elif rows <= _FEW:
             values = _cross_entropies(ops.take(batch.cost, positives, axis=1), is_first)
         else:
             count = static_value(ops.sum(ops.cast(is_first, "int32"))) or 1

@@ -16,7 +16,9 @@ _SMALL = 2**18
 _PART = 2**21
 
 
-def soft_histograms(places: Tensor, counts: Sequence[Tensor], bins: int) -> Tensor:
+def soft_histograms(
+    places: Tensor, masks: Sequence[Tensor], bins: int, *, are_disjoint: bool
+) -> Tensor:
     """Histograms of each row's values, in which a value has a slope.
 
     A value at `b + f` counts `1 - f` in bin `b` and `f` in the next.
@@ -24,8 +26,9 @@ def soft_histograms(places: Tensor, counts: Sequence[Tensor], bins: int) -> Tens
     Args:
         places: Floats `[n, M]`: values, in units of bins from the first one; what is
             outside counts in the first or the last.
-        counts: How often each value counts, for each histogram: floats `[n, M]`.
+        masks: Which values count, for each histogram: bools `[n, M]`.
         bins: Number of bins; at least 2.
+        are_disjoint: Is no value in two histograms? Then all are made in one pass.
 
     Returns:
         Floats `[n, histograms, bins]`.
@@ -35,19 +38,29 @@ def soft_histograms(places: Tensor, counts: Sequence[Tensor], bins: int) -> Tens
     if _is_small(places, bins):
         gaps = places[:, :, None] - ops.arange(bins, dtype=places.dtype)
         shares = ops.relu(1.0 - gaps * ops.sign(gaps))  # [n, M, bins]
-        return ops.stack(list(counts), axis=1) @ shares
-    rows = ops.shape(places)[0]
+        return ops.cast(ops.stack(list(masks), axis=1), shares.dtype) @ shares
+    groups = [masks] if are_disjoint else [[mask] for mask in masks]
+    made = [_disjoint_histograms(places, group, bins) for group in groups]
+    return ops.concatenate(made, axis=1) if len(made) > 1 else made[0]
+
+
+def _disjoint_histograms(places: Tensor, masks: Sequence[Tensor], bins: int) -> Tensor:
+    number, rows = len(masks), ops.shape(places)[0]
     bin_ = ops.floor(ops.stop_gradient(places))
-    row = ops.arange(rows, dtype="int32")[:, None]
-    place = ops.cast(bin_, "int32") + row * bins
-    columns = []
-    for count in counts:
-        upper = (places - bin_) * count
-        columns += [count - upper, upper]
-    sums = [ops.reshape(s, (rows, bins)) for s in bin_sums(columns, place, rows * bins)]
+    place = ops.cast(bin_, "int32")
+    place = place + ops.arange(rows, dtype="int32")[:, None] * (number * bins)
+    is_counted = masks[0]
+    for index, mask in enumerate(masks[1:], start=1):
+        place = place + ops.cast(mask, "int32") * (index * bins)
+        is_counted = is_counted | mask
+    counts = ops.cast(is_counted, places.dtype)
+    upper = (places - bin_) * counts
+    low, up = (
+        ops.reshape(sums, (rows, number, bins))
+        for sums in bin_sums([counts - upper, upper], place, rows * number * bins)
+    )
     # Nothing is above the last bin: what is rolled into the first is 0.
-    pairs = zip(sums[::2], sums[1::2], strict=True)
-    return ops.stack([low + ops.roll(up, 1, axis=1) for low, up in pairs], axis=1)
+    return low + ops.roll(up, 1, axis=2)
 
 
 def bin_sums(columns: Sequence[Tensor], places: Tensor, bins: int) -> list[Tensor]:
