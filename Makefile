@@ -70,7 +70,7 @@ test-all: $(TEST_NEEDS)
 		$(if $(KEEP_GOING),--keep-going) -- $(TESTS)
 
 # Of these: make bench BENCHMARKS=import_time BACKENDS=jax.
-BENCHMARKS ?= $(filter-out __init__ report,$(basename $(notdir $(wildcard benchmarks/*.py))))
+BENCHMARKS ?= $(filter-out __init__ report steps,$(basename $(notdir $(wildcard benchmarks/*.py))))
 
 bench: $(VENV)/.stamp-package $(VENV)/.stamp-bench $(BACKENDS:%=$(VENV)/.stamp-%)
 	@for backend in $(BACKENDS); do for name in $(BENCHMARKS); do \
@@ -89,7 +89,7 @@ format: $(VENV)/.stamp-lint
 	$(VENV)/bin/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) $(CORE) build dist *.egg-info demo benchmarks/results \
+	rm -rf $(VENV) $(CORE) build dist *.egg-info demo \
 		.pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
 	find keras_similarity tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 

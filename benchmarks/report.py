@@ -54,7 +54,7 @@ def times_summary(times: Sequence[float]) -> dict[str, float]:
 
 
 def write_report(name: str, rows: Sequence[Row], **settings: Any) -> Path:
-    """Prints `rows` as a table and writes `results/NAME.json`.
+    """Prints `rows` as a table and writes `results/NAME.json` and `NAME.md`.
 
     Args:
         name: Name of the benchmark, and of the backend where it has one, e.g.
@@ -63,14 +63,28 @@ def write_report(name: str, rows: Sequence[Row], **settings: Any) -> Path:
         **settings: What holds for all rows: sizes, repeats, limits.
 
     Returns:
-        The path of the file.
+        The path of the JSON.
     """
-    print(f"\n{name}\n{format_table(rows)}\n")
+    table = format_table(rows)
+    print(f"\n{name}\n{table}\n")
     RESULTS.mkdir(exist_ok=True)
+    words = "\n".join(
+        f"- {key}: {_in_words(value)}" for key, value in {**machine(), **settings}.items()
+    )
+    page = f"# {name}\n\n{words}\n\n```text\n{table}\n```\n"
+    (RESULTS / f"{name}.md").write_text(page, encoding="utf-8")
     path = RESULTS / f"{name}.json"
     report = {"name": name, "machine": machine(), "settings": settings, "rows": rows}
     path.write_text(json.dumps(report, indent=2, default=str) + "\n")
     return path
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {each}" for key, each in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return str(value)
 
 
 def format_table(rows: Sequence[Row]) -> str:

@@ -73,6 +73,13 @@ def _torch_step(function: Callable[[Any], Any], x: Any, mode: str) -> Step:
     return step
 
 
+def threads() -> int:
+    """How many threads torch computes with."""
+    import torch
+
+    return torch.get_num_threads()
+
+
 def times_in_turns(
     steps: Mapping[str, Step], repeats: int, budget: float = 20.0
 ) -> dict[str, list[float]]:

@@ -71,7 +71,7 @@ def _along(name: str, native: Callable[..., Tensor]) -> Any:
 class TorchOps:
     """The functions of `keras.ops`, the frequent ones straight to torch; and two more."""
 
-    threshold = staticmethod(torch.nn.functional.threshold)
+    threshold = staticmethod(torch.threshold)
     vector_norm = staticmethod(torch.linalg.vector_norm)
 
     def __getattr__(self, name: str) -> Any:

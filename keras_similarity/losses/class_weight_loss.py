@@ -134,8 +134,9 @@ class ClassWeightLoss(MetricLoss):
         """
         if not is_concrete(labels):
             return
-        labels = to_numpy(labels)
-        if labels.size and not 0 <= labels.min() <= labels.max() < self.num_classes:
+        labels = to_numpy(labels).astype("int64", copy=False)
+        # As unsigned numbers negative ones are large, so that one pass sees both.
+        if labels.size and labels.view("uint64").max() >= self.num_classes:
             raise ValueError(
                 f"`{name}` must be from 0 to {self.num_classes - 1}: it says which of "
                 f"{self.num_classes} classes a row is of. Received: labels from "

@@ -70,7 +70,7 @@ class InstanceLoss(MetricLoss):
             )
         logits = cosine_matrix(batch) * self.gamma
         of_target = _of_own_class if self.target == "own_class" else _of_class_rank
-        values = -of_target(ops.log_softmax(logits, axis=1), batch.labels)
+        values = of_target(ops.log_softmax(logits, axis=1), batch.labels)
         weights = batch.sample_weights
         if weights is not None:
             values = values * ops.cast(weights, values.dtype)
@@ -84,14 +84,14 @@ class InstanceLoss(MetricLoss):
 
 
 def _of_own_class(values: Tensor, labels: Tensor) -> Tensor:
-    """Mean `[n]` of the columns of the same class."""
+    """Mean `[n]` of the columns of the same class, negated."""
     is_own = ops.cast(labels[:, None] == labels[None, :], values.dtype)
-    return ops.sum(values * (is_own / ops.sum(is_own, axis=1)), axis=1)
+    return ops.sum(values * is_own, axis=1) / -ops.sum(is_own, axis=1)
 
 
 def _of_class_rank(values: Tensor, labels: Tensor) -> Tensor:
-    """Value `[n]` of the column whose number is the rank of the class."""
+    """Value `[n]` of the column whose number is the rank of the class, negated."""
     size = ops.sum(ops.cast(labels[:, None] == labels[None, :], values.dtype), axis=1)
     is_smaller = ops.cast(labels[None, :] < labels[:, None], values.dtype)
     rank = ops.cast(ops.round(ops.sum(is_smaller / size, axis=1)), "int32")
-    return ops.take_along_axis(values, rank[:, None], axis=1)[:, 0]
+    return -ops.take_along_axis(values, rank[:, None], axis=1)[:, 0]

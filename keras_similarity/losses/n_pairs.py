@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from keras_similarity.backend import is_traced, ops, static_value
+from keras_similarity.backend import cross_entropy, is_traced, ops, static_value
 from keras_similarity.distances import DotProductSimilarity
 from keras_similarity.losses.metric_loss import MetricLoss, register
 from keras_similarity.pairs import Batch, Pairs, masked_log_sum_exp
@@ -14,7 +14,7 @@ Tensor = Any
 
 _NOWHERE = 2**31 - 1
 # Rows up to which all costs are made sooner than the used ones are picked.
-_FEW = 128
+_FEW = 64
 
 
 @register("n_pairs")
@@ -69,7 +69,8 @@ class NPairsLoss(MetricLoss):
             ops.take(batch.embeddings, anchors, axis=0),
             ops.take(batch.keys, ops.take(positives, anchors), axis=0),
         )
-        values = _cross_entropies(cost, found > 0)
+        values = cross_entropy(-cost, ops.arange(count, dtype="int32"))
+        values = values * ops.cast(found, values.dtype)  # 0 if there is no pair at all.
         return ops.segment_sum(values, anchors, num_segments=is_first.shape[0])
 
 

@@ -10,6 +10,7 @@ from keras_similarity.distances.base import as_floats
 from keras_similarity.distances.normalize import unit
 from keras_similarity.losses.class_weight_loss import ClassWeightLoss
 from keras_similarity.losses.metric_loss import register
+from keras_similarity.pairs import one_if_zero
 
 Tensor = Any
 
@@ -70,13 +71,12 @@ class P2SGradLoss(ClassWeightLoss):
         with full_precision(embeddings):
             # At length 1, but without the gradient of `unit`.
             squared = ops.sum(fixed * fixed, axis=0, keepdims=True)
-            is_zero = ops.cast(squared == 0.0, squared.dtype)
-            weights = weights * ((1.0 - is_zero) / ops.sqrt(squared + is_zero))
+            weights = weights / ops.sqrt(one_if_zero(squared))
             if dtype_name(weights) != dtype_name(embeddings):
                 weights = ops.cast(weights, dtype_name(embeddings))
             cosines = unit(embeddings, ops) @ weights
         errors = cosines - one_hot(labels, cosines)
-        return ops.sum(errors * errors, axis=1) * (1.0 / self.num_classes)
+        return ops.mean(errors * errors, axis=1)
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
