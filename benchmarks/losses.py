@@ -187,6 +187,8 @@ def measure(name: str, rows: int, per_class: int, repeats: int) -> dict[str, Any
         if mode != "compiled" or (rows, per_class) == COMPILED
     }
     steps["floor"] = make_step(floor_function(rows), x, modes()[0])
+    for step in steps.values():
+        step()  # Compiles.
     if rows <= PEER_LIMITS.get(name, PEER_LIMIT) and per_class != MANY:
         steps["PML"] = torch_step(peer_function(name, labels), x)
     times = {

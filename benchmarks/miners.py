@@ -141,6 +141,8 @@ def measure(name: str, rows: int, per_class: int, repeats: int) -> dict[str, Any
     ]
     for mode in chosen:
         steps |= our_steps(name, labels, x, mode)
+    for step in steps.values():
+        step()  # Compiles.
     if rows <= PEER_LIMITS.get(name, BATCHES[-1]):
         steps |= peer_steps(name, labels, x)
     found = times_in_turns(steps, max(repeats, REPEATS.get(rows, 0)), SECONDS)
