@@ -59,3 +59,10 @@ class GrowingArray:
         """Forgets the rows from `length` on; views handed out before keep theirs."""
         self._buffer = self._rows[:length].copy()
         self._rows = self._buffer[:]
+
+
+def grown(rows: npt.NDArray[Any]) -> GrowingArray:
+    """A growing array that holds these rows already, copied."""
+    array = GrowingArray(rows.dtype, rows.shape[1] if rows.ndim > 1 else None)
+    array.extend(rows)
+    return array

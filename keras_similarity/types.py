@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.floating[Any]]
 Ints = npt.NDArray[np.integer[Any]]
 Bools = npt.NDArray[np.bool_]
+#: Int64, or strings in an object array.
+Ids = npt.NDArray[Any]
 
 #: Stands where no neighbour was found: a lookup's row is shorter than `k`.
 NO_ID = -1
@@ -33,6 +36,8 @@ class Lookup:
         label: Class of the neighbour, or `None` if it was indexed without.
         embedding: The neighbour's vector `[D]`, as it was indexed.
         data: What was indexed with it, or `None`.
+        id: Its id.
+        metadata: Name -> value of its metadata, `None` where one is missing.
     """
 
     rank: int
@@ -40,6 +45,8 @@ class Lookup:
     label: int | None = None
     embedding: Any = None
     data: Any = None
+    id: int | str | None = None
+    metadata: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Lookup):
@@ -52,8 +59,17 @@ class Lookup:
         )
 
 
-#: Fetches embeddings `[n, D]` and a list of `n` data of the ids `[n]`.
+#: Fetches embeddings `[n, D]` and a list of `n` data of the rows `[n]`.
 Records = Callable[[Ints], tuple[Floats, list[Any]]]
+#: Fetches metadata of the rows `[n]`: name -> a list of `n` values.
+MetadataOf = Callable[[Ints], Mapping[str, list[Any]]]
+
+
+_AS_IDS: Ints = np.empty(0, "int64")
+
+
+def _no_metadata(rows: Ints) -> dict[str, list[Any]]:
+    return {}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -64,28 +80,37 @@ class Lookups(Sequence[list[Lookup]]):
     makes the `Lookup` objects of one query, with embeddings and data.
 
     Attributes:
-        ids: Int64 `[Q, K]`, nearest first; -1 (`types.NO_ID`) where a row is shorter.
+        ids: Ids `[Q, K]`, nearest first: int64, -1 (`types.NO_ID`) where a row is
+            shorter; or strings, an object array, `None` where a row is shorter.
         distances: Float32 `[Q, K]`; NaN where a row is shorter.
         labels: Int64 `[Q, K]`; `types.NO_LABEL` where a row is shorter and where a
             neighbour has none.
-        records: Fetches embeddings and data of given ids; those of the time of the
-            lookup.
+        records: Fetches embeddings and data of rows; those of the time of the lookup.
+        rows: Int64 `[Q, K]`: their rows in the store, -1 where there is no neighbour;
+            the ids, unless they are given.
+        metadata_of: Fetches metadata of rows.
     """
 
-    ids: Ints
+    ids: Ids
     distances: Floats
     labels: Ints
     records: Records
+    rows: Ints = dataclasses.field(default_factory=lambda: _AS_IDS)
+    metadata_of: MetadataOf = _no_metadata
+
+    def __post_init__(self) -> None:
+        if self.rows is _AS_IDS:
+            object.__setattr__(self, "rows", self.ids)
 
     @property
     def is_found(self) -> Bools:
         """Bool `[Q, K]`: is there a neighbour? A row's neighbours come first."""
-        return self.ids != NO_ID
+        return self.rows != NO_ID
 
     @property
     def embeddings(self) -> Floats:
         """Vectors `[Q, K, D]` of the neighbours, 0 where a row is shorter."""
-        found, _ = self.records(self.ids[self.is_found])
+        found, _ = self.records(self.rows[self.is_found])
         embeddings = np.zeros((*self.ids.shape, found.shape[1]), found.dtype)
         embeddings[self.is_found] = found
         return embeddings
@@ -93,12 +118,20 @@ class Lookups(Sequence[list[Lookup]]):
     @property
     def data(self) -> list[list[Any]]:
         """What was indexed with each neighbour, row by row."""
-        _, flat = self.records(self.ids[self.is_found])
+        return self._by_query(self.records(self.rows[self.is_found])[1])
+
+    @property
+    def metadata(self) -> dict[str, list[list[Any]]]:
+        """Name -> value of each neighbour, query by query."""
+        columns = self.metadata_of(self.rows[self.is_found])
+        return {name: self._by_query(values) for name, values in columns.items()}
+
+    def _by_query(self, flat: list[Any]) -> list[list[Any]]:
         ends = np.cumsum(self.is_found.sum(axis=1)).tolist()
         return [flat[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
     def to_data_frame(self) -> pd.DataFrame:
-        """One row a neighbour: `query`, `rank`, `id`, `distance`, `label`."""
+        """One row a neighbour: `query`, `rank`, `id`, `distance`, `label`, metadata."""
         import pandas as pd
 
         query, column = np.nonzero(self.is_found)
@@ -111,6 +144,7 @@ class Lookups(Sequence[list[Lookup]]):
                 "id": self.ids[query, column],
                 "distance": self.distances[query, column],
                 "label": labels,
+                **self.metadata_of(self.rows[query, column]),
             }
         )
 
@@ -124,10 +158,17 @@ class Lookups(Sequence[list[Lookup]]):
     def __getitem__(self, index: int | slice) -> list[Lookup] | Lookups:
         if isinstance(index, slice):
             return Lookups(
-                self.ids[index], self.distances[index], self.labels[index], self.records
+                self.ids[index],
+                self.distances[index],
+                self.labels[index],
+                self.records,
+                self.rows[index],
+                self.metadata_of,
             )
         count = int(self.is_found[index].sum())
-        embeddings, data = self.records(self.ids[index][:count])
+        rows = self.rows[index][:count]
+        embeddings, data = self.records(rows)
+        metadata = self.metadata_of(rows)
         return [
             Lookup(
                 rank=rank,
@@ -135,9 +176,12 @@ class Lookups(Sequence[list[Lookup]]):
                 label=None if label == NO_LABEL else label,
                 embedding=embedding,
                 data=datum,
+                id=id_,
+                metadata={name: column[rank - 1] for name, column in metadata.items()},
             )
-            for rank, (distance, label, embedding, datum) in enumerate(
+            for rank, (id_, distance, label, embedding, datum) in enumerate(
                 zip(
+                    self.ids[index][:count].tolist(),
                     self.distances[index][:count].tolist(),
                     self.labels[index][:count].tolist(),
                     embeddings,

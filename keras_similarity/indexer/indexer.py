@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from keras_similarity import distances, stores
-from keras_similarity.arrays import check_labels
-from keras_similarity.classification_metrics import ClassificationMetric
 from keras_similarity.distances import Distance
 from keras_similarity.evaluators import Evaluator
 from keras_similarity.indexer.calibration import Calibration
+from keras_similarity.indexer.choice import ANY, Choice
 from keras_similarity.indexer.contents import Contents
-from keras_similarity.indexer.judging import Judge
+from keras_similarity.indexer.decisions import Decisions
 from keras_similarity.indexer.parts import (
     arguments_as_config,
     arguments_of,
@@ -27,20 +28,19 @@ from keras_similarity.indexer.parts import (
 from keras_similarity.indexer.predictions import select_embeddings, select_one
 from keras_similarity.indexer.statistics import LookupStatistics
 from keras_similarity.indexer.summary import stats_text, summary_text
-from keras_similarity.matchers import ClassificationMatch
 from keras_similarity.persistence import is_saved, open_folder, save_folder
-from keras_similarity.retrieval_metrics import RetrievalMetric
-from keras_similarity.retrieval_metrics.base import check_retrieval_metrics
 from keras_similarity.search import Search
 from keras_similarity.search.base import check_positive
 from keras_similarity.stores import Store
-from keras_similarity.types import Bools, CalibrationResults, Floats, Lookup, Lookups
+from keras_similarity.stores.base import UNCHANGED
+from keras_similarity.stores.filter import Filter
+from keras_similarity.types import Floats, Lookup, Lookups
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-class Indexer:
+class Indexer(Decisions):
     """Finds the neighbours of embeddings, with what was indexed with them.
 
     Joins a `Search` (vectors to ids and distances) with a `Store` (ids to labels and
@@ -101,7 +101,6 @@ class Indexer:
         self.evaluator = evaluator_of(evaluator)
         self.embedding_output = check_embedding_output(embedding_output)
         self.stat_buffer_size = check_positive("stat_buffer_size", stat_buffer_size)
-        self._calibration: Calibration | None = None
         self._statistics = LookupStatistics(self.stat_buffer_size)
         self._changing = threading.Lock()  # Held to save and to reset.
 
@@ -124,11 +123,19 @@ class Indexer:
         data: Any = None,
         build: bool = True,
         verbose: int = 1,
-    ) -> int:
+        *,
+        id: int | str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Any:
         """Adds one example and returns its id; see `batch_add`."""
-        embedding = self._one_embedding(prediction)
         return self._contents.add(
-            embedding, [label], [data], build=build, verbose=verbose
+            self._one_embedding(prediction),
+            [label],
+            [data],
+            None if id is None else [id],
+            None if metadata is None else [metadata],
+            build=build,
+            verbose=verbose,
         )[0]
 
     def batch_add(
@@ -138,7 +145,10 @@ class Indexer:
         data: Any = None,
         build: bool = True,
         verbose: int = 1,
-    ) -> list[int]:
+        *,
+        ids: Any = None,
+        metadata: Any = None,
+    ) -> list[Any]:
         """Adds examples; on an error none of them.
 
         Args:
@@ -148,16 +158,78 @@ class Indexer:
             build: Make them searchable now? If not, `build_index()` does, and so does
                 the next call with `build=True`.
             verbose: Handed to the search.
+            ids: Their ids, integers or strings, each used once; `None` to count on from
+                the largest, or from 0.
+            metadata: Name -> one value an example, or a single one for all; or a list of
+                one mapping an example; or a data frame. `None` is a missing value. Those
+                of a column are of one type: `bool`, `int`, `float`, `str`, `datetime` or
+                `bytes`. Lookups can ask for them: `filter=field("price") < 10`.
 
         Returns:
-            Their ids, which count on from 0.
+            Their ids.
 
         Raises:
-            ValueError: If shapes do not fit or a value is not finite.
-            TypeError: If the labels are no integers.
+            ValueError: If shapes do not fit, a value is not finite or an id is taken.
+            TypeError: If labels, ids or metadata are of a wrong type.
         """
         embeddings = self._embeddings(predictions)
-        return self._contents.add(embeddings, labels, data, build=build, verbose=verbose)
+        return self._contents.add(
+            embeddings, labels, data, ids, metadata, build=build, verbose=verbose
+        )
+
+    def upsert(
+        self,
+        predictions: Any,
+        ids: Any,
+        labels: Any = None,
+        data: Any = None,
+        metadata: Any = None,
+    ) -> None:
+        """Adds examples, in place of those that have their ids; on an error none.
+
+        A lookup finds all of the old ones or all of the new ones. Arguments are those of
+        `batch_add`; what an old example had and the new one is not given is gone.
+        """
+        embeddings = self._embeddings(predictions)
+        self._contents.upsert(embeddings, labels, data, ids, metadata)
+
+    def delete(self, ids: Any) -> int:
+        """Deletes examples, and returns how many; on an error none.
+
+        Args:
+            ids: Their ids, or one.
+
+        Raises:
+            IndexError: If there is no such id.
+        """
+        return self._contents.delete(ids)
+
+    def update(
+        self,
+        ids: Any,
+        label: Any = UNCHANGED,
+        metadata: Any = None,
+        data: Any = UNCHANGED,
+    ) -> None:
+        """Changes what examples were indexed with; on an error nothing.
+
+        Args:
+            ids: Their ids, or one.
+            label: A label for all, or one each; `None` for no label.
+            metadata: As `batch_add`. The columns that it names are changed.
+            data: One item each.
+
+        Raises:
+            IndexError: If there is no such id.
+        """
+        self._contents.update(ids, label, data, metadata)
+
+    def compact(self) -> None:
+        """Frees the memory of what was deleted; ids stay.
+
+        Happens by itself when more than half of the examples have been deleted.
+        """
+        self._contents.compact()
 
     def build_index(self, verbose: int = 1) -> None:
         """Makes all examples searchable that were added with `build=False`."""
@@ -165,204 +237,78 @@ class Indexer:
 
     # Looking up.
 
-    def single_lookup(self, prediction: Any, k: int = 5) -> list[Lookup]:
+    def single_lookup(
+        self, prediction: Any, k: int = 5, *, filter: Filter | None = None
+    ) -> list[Lookup]:
         """The `k` nearest neighbours of one example, nearest first.
 
         The list is shorter where there are fewer.
         """
-        return self._lookup(self._one_embedding(prediction), k)[0]
+        return self._lookup(self._one_embedding(prediction), k, Choice(filter))[0]
 
-    def batch_lookup(self, predictions: Any, k: int = 5, verbose: int = 1) -> Lookups:
+    def batch_lookup(
+        self,
+        predictions: Any,
+        k: int = 5,
+        verbose: int = 1,
+        *,
+        filter: Filter | None = None,
+        exclude_self: Any = None,
+        max_per_label: int | None = None,
+    ) -> Lookups:
         """The `k` nearest neighbours of each example, nearest first.
+
+        Args:
+            filter: Only examples of which it is true, e.g. `field("label") == 3`; see
+                `Filter`.
+            exclude_self: Ids `[N]` of the queries where they are indexed themselves:
+                none finds itself.
+            max_per_label: At most so many neighbours of the same label.
 
         Returns:
             Columns `[Q, k]` that also read as a list of lists of `Lookup`. Rows are
             shorter where there are fewer neighbours, and empty in an empty index.
 
         Raises:
-            ValueError: If shapes do not fit or a value is not finite.
+            ValueError: If shapes do not fit, a value is not finite, or `filter` asks for
+                metadata that nothing has.
+            TypeError: If `filter` compares with a value of another type.
         """
-        return self._lookup(self._embeddings(predictions), k)
+        choice = Choice(filter, exclude_self, max_per_label)
+        return self._lookup(self._embeddings(predictions), k, choice)
 
-    # Judging.
-
-    def evaluate_retrieval(
+    def range_lookup(
         self,
         predictions: Any,
-        target_labels: Any,
-        retrieval_metrics: Sequence[RetrievalMetric],
-        verbose: int = 1,
-    ) -> dict[str, Any]:
-        """Judges the order of the neighbours.
+        max_distance: float,
+        *,
+        filter: Filter | None = None,
+        exclude_self: Any = None,
+    ) -> Lookups:
+        """All neighbours of each example that are within a distance, nearest first.
+
+        Under a similarity, all that are at least as similar. Takes memory for as many
+        neighbours of every query as the one with most of them has.
 
         Args:
-            retrieval_metrics: Metrics, which bring their own `k`. Under a similarity
-                their `distance_threshold` is a cost, the similarity's negative.
+            max_distance: The largest distance that is found, in the units of the index'
+                distance.
+            filter: As `batch_lookup`; so is `exclude_self`.
 
         Returns:
-            Name of the metric -> its value.
-
-        Raises:
-            IndexError: If the index is empty.
-            ValueError: If something else than a metric is given, or one needs more
-                neighbours than the index has rows.
+            Columns `[Q, K]`, `K` the largest number that a query found.
         """
-        self._check_not_empty()
-        metrics = check_retrieval_metrics(retrieval_metrics)
-        # One more, for the metrics that drop the nearest, the query itself.
-        k = 1 + max((metric.k for metric in metrics), default=0)
-        labels, lookups = self._judged(predictions, target_labels, k)
-        return self._judge.evaluate_retrieval(labels, lookups, metrics)
-
-    def evaluate_classification(
-        self,
-        predictions: Any,
-        target_labels: Any,
-        distance_thresholds: Any,
-        metrics: Sequence[str | ClassificationMetric] = ("f1",),
-        matcher: str | ClassificationMatch = "match_nearest",
-        k: int = 1,
-        verbose: int = 1,
-    ) -> dict[str, Any]:
-        """Judges the decisions that thresholds make of the neighbours.
-
-        Args:
-            distance_thresholds: Thresholds `[T]`, in the units of the distance.
-            metrics: Names or metrics.
-            verbose: Handed to the evaluator.
-
-        Returns:
-            `"distance"`: the thresholds `[T]` in float32, from the strictest to the
-            laxest, repeated ones too; and by the name of each metric its values there.
-
-        Raises:
-            IndexError: If the index is empty.
-        """
-        self._check_not_empty()
-        labels, lookups = self._judged(predictions, target_labels, k)
-        return self._judge.evaluate_classification(
-            labels, lookups, distance_thresholds, metrics, matcher, verbose
-        )
-
-    def calibrate(
-        self,
-        predictions: Any,
-        target_labels: Any,
-        thresholds_targets: Mapping[str, float] | None = None,
-        calibration_metric: str | ClassificationMetric = "f1_score",
-        k: int = 1,
-        matcher: str | ClassificationMatch = "match_nearest",
-        extra_metrics: Sequence[str | ClassificationMetric] = ("precision", "recall"),
-        rounding: int = 2,
-        verbose: int = 1,
-    ) -> CalibrationResults:
-        """Finds the distances up to which a neighbour is a match, and keeps them.
-
-        Args:
-            predictions: The queries; not examples that are in the index.
-            thresholds_targets: Name of a cutpoint -> the value that the calibration
-                metric must reach there; left out of the results where it can't.
-            calibration_metric: Name or metric; the cutpoint `optimal` is where it is
-                best.
-            extra_metrics: Further names or metrics to report.
-            rounding: Digits of the printed table.
-            verbose: Print the cutpoints?
-
-        Raises:
-            ValueError: If the index is empty or an argument is not known.
-        """
-        if not self.search.size():
-            hint = " Call `build_index()` first." if self.size() else ""
+        max_cost = float(self.distance.to_cost(np.float32(max_distance)))
+        if np.isnan(max_cost):
             raise ValueError(
-                f"lookups must not be empty. Is there no data in the index?{hint}"
+                f"`max_distance` must be a number. Received: {max_distance}."
             )
-        labels, lookups = self._judged(predictions, target_labels, k)
-        calibration = self._judge.calibrate(
-            labels,
-            lookups,
-            thresholds_targets or {},
-            calibration_metric,
-            matcher,
-            extra_metrics,
-            verbose,
+        return self._timed(
+            self._embeddings(predictions),
+            lambda embeddings: self._contents.lookup_within(
+                embeddings, max_cost, Choice(filter, exclude_self)
+            ),
         )
-        self._calibration = calibration
-        if verbose:
-            print(calibration.table(rounding))
-        return calibration.results
-
-    def match(
-        self,
-        predictions: Any,
-        no_match_label: int = -1,
-        k: int = 1,
-        matcher: str | ClassificationMatch = "match_nearest",
-        verbose: int = 1,
-    ) -> dict[str, list[int]]:
-        """Decides which class each example belongs to, or none, at every cutpoint.
-
-        Distances are rounded as `calibrate` rounds them, so that an example exactly at
-        the cutpoint matches.
-
-        Args:
-            no_match_label: Stands for none.
-            k: As in `calibrate`; so is `matcher`.
-
-        Returns:
-            Name of the cutpoint -> one label an example.
-
-        Raises:
-            IndexError: If the index is empty.
-            ValueError: If it was not calibrated.
-        """
-        self._check_not_empty()
-        thresholds = self._check_calibrated().distances
-        lookups = self._lookup_at_most(self._embeddings(predictions), k)
-        return self._judge.match(lookups, thresholds, no_match_label, matcher)
-
-    def is_within(self, distances: Any, cutpoint: str = "optimal") -> Bools:
-        """Which distances lie within a cutpoint, as `match` decides it.
-
-        Args:
-            distances: Of any shape, e.g. those of a lookup `[Q, k]`. NaN lies within
-                nothing.
-            cutpoint: Name of the cutpoint.
-
-        Returns:
-            Bool, of the shape of `distances`.
-
-        Raises:
-            ValueError: If the index was not calibrated, or has no such cutpoint.
-        """
-        thresholds = self._check_calibrated().distances
-        if cutpoint not in thresholds:
-            raise ValueError(
-                f"`cutpoint` must be one of {', '.join(thresholds)}. Received: "
-                f"cutpoint={cutpoint!r}."
-            )
-        return self._judge.is_within(distances, thresholds[cutpoint])
-
-    @property
-    def is_calibrated(self) -> bool:
-        return self._calibration is not None
-
-    @property
-    def cutpoints(self) -> Mapping[str, Mapping[str, Any]]:
-        calibration = self._calibration  # Read once: a reset may take it away.
-        return calibration.results.cutpoints if calibration else {}
-
-    @property
-    def calibration_thresholds(self) -> Mapping[str, Any]:
-        calibration = self._calibration
-        return calibration.results.thresholds if calibration else {}
-
-    def get_calibration_metric(self) -> ClassificationMetric:
-        """The metric that `calibrate` used.
-
-        Raises:
-            ValueError: If the index was not calibrated.
-        """
-        return self._check_calibrated().metric
 
     # Contents.
 
@@ -378,7 +324,11 @@ class Indexer:
 
     def size(self) -> int:
         """Number of examples, those that are not searchable yet included."""
-        return self.kv_store.size()
+        return self._contents.size()
+
+    def searchable(self) -> int:
+        """Number of examples that a lookup may find."""
+        return self._contents.searchable()
 
     def stats(self) -> dict[str, Any]:
         """`num_lookups`, `size`, and `query_performance` of the last lookups.
@@ -478,34 +428,13 @@ class Indexer:
             prediction, embedding_output=self.embedding_output, dim=self.embedding_size
         )
 
-    def _lookup(self, embeddings: Floats, k: int) -> Lookups:
+    def _lookup(self, embeddings: Floats, k: int, choice: Choice = ANY) -> Lookups:
+        return self._timed(
+            embeddings, lambda queries: self._contents.lookup(queries, k, choice)
+        )
+
+    def _timed(self, queries: Floats, look: Callable[[Floats], Lookups]) -> Lookups:
         start = time.perf_counter()
-        lookups = self._contents.lookup(embeddings, k)
-        self._statistics.add(len(embeddings), time.perf_counter() - start)
+        lookups = look(queries)
+        self._statistics.add(len(queries), time.perf_counter() - start)
         return lookups
-
-    def _judged(
-        self, predictions: Any, target_labels: Any, k: int
-    ) -> tuple[Any, Lookups]:
-        """Labels, and the lookups of their queries."""
-        embeddings = self._embeddings(predictions)
-        labels = check_labels(target_labels, name="target_labels", rows=len(embeddings))
-        return labels, self._lookup_at_most(embeddings, k)
-
-    def _lookup_at_most(self, embeddings: Floats, k: int) -> Lookups:
-        """Lookups no wider than the index has rows: matchers vote on real neighbours."""
-        return self._lookup(embeddings, min(check_positive("k", k), self.search.size()))
-
-    @property
-    def _judge(self) -> Judge:
-        return Judge(self.distance, self.evaluator)
-
-    def _check_not_empty(self) -> None:
-        if not self.search.size():
-            hint = "call `build_index()`" if self.size() else "add examples"
-            raise IndexError(f"The index must not be empty: {hint} first.")
-
-    def _check_calibrated(self) -> Calibration:
-        if self._calibration is None:
-            raise ValueError("The index must be calibrated: call `calibrate()` first.")
-        return self._calibration

@@ -255,6 +255,9 @@ class SimilarityModel(EmbeddingModel):
         data: Any = None,
         build: bool = True,
         verbose: int = 1,
+        *,
+        ids: Any = None,
+        metadata: Any = None,
     ) -> None:
         """Adds examples to the index.
 
@@ -264,13 +267,15 @@ class SimilarityModel(EmbeddingModel):
             data: What lookups give back with each row, `[N]`: pictures, names, ...
             build: Make them searchable now? If not, `build_index()` does.
             verbose: Show progress?
+            ids: Their ids, integers or strings; as `Indexer.batch_add`, and so is
+                `metadata`.
         """
         self._check_has_index()
         if y is not None:
             _check_length("y", y, x)
         embeddings = self.embed(x, verbose=verbose)
         self._index_of(embeddings).batch_add(
-            embeddings, labels=y, data=data, build=build, verbose=verbose
+            embeddings, y, data, build, verbose, ids=ids, metadata=metadata
         )
 
     def index_single(
@@ -294,7 +299,7 @@ class SimilarityModel(EmbeddingModel):
         """Makes the examples searchable that were added with `build=False`."""
         self.indexer.build_index(verbose=verbose)
 
-    def lookup(self, x: Any, k: int = 5, verbose: int = 1) -> Lookups:
+    def lookup(self, x: Any, k: int = 5, verbose: int = 1, **kwargs: Any) -> Lookups:
         """The `k` nearest neighbours of each example, as columns and as lists.
 
         Rows are shorter than `k` where the index is smaller, and empty where it is.
@@ -303,15 +308,17 @@ class SimilarityModel(EmbeddingModel):
             x: Inputs `[N, ...]`.
             k: Neighbours of each.
             verbose: Show progress?
+            **kwargs: Which neighbours may be found: `filter`, `exclude_self` and
+                `max_per_label` of `Indexer.batch_lookup`.
         """
         self._check_has_index()
         k = check_positive("k", k)
         embeddings = self.embed(x, verbose=verbose)
-        return self._index_of(embeddings).batch_lookup(embeddings, k=k, verbose=verbose)
+        return self._index_of(embeddings).batch_lookup(embeddings, k, verbose, **kwargs)
 
-    def single_lookup(self, x: Any, k: int = 5) -> list[Lookup]:
+    def single_lookup(self, x: Any, k: int = 5, **kwargs: Any) -> list[Lookup]:
         """The `k` nearest neighbours of one example, given as to `index_single`."""
-        return self.lookup(self._as_batch(x), k=k, verbose=0)[0]
+        return self.lookup(self._as_batch(x), k=k, verbose=0, **kwargs)[0]
 
     def index_size(self) -> int:
         """Number of examples in the index."""

@@ -18,7 +18,7 @@ from keras_similarity.distances import Distance
 from keras_similarity.growing import GrowingArray
 from keras_similarity.persistence import open_folder, save_folder
 from keras_similarity.registry import Registry
-from keras_similarity.types import NO_ID, Floats, Ints
+from keras_similarity.types import NO_ID, Bools, Floats, Ints
 
 # Longer vectors have squared distances that overflow float32.
 _MAX_LENGTH = 1e18
@@ -64,11 +64,17 @@ class Search(ABC):
         """Appends rows `[N, dim]`; all of them, or raises and appends none."""
 
     @abstractmethod
-    def _find(self, queries: Floats, k: int) -> tuple[Ints, Floats]:
+    def _find(
+        self, queries: Floats, k: int, allowed: Bools | None
+    ) -> tuple[Ints, Floats]:
         """Row numbers and distances `[Q, k]`, nearest first.
 
         `k` is at most the number of rows. Where fewer are found, the answer is narrower,
         or its rows end in row number -1.
+
+        Args:
+            allowed: Bool `[rows]`: which rows may be found, at least one of them; `None`
+                for all. Rows that were added meanwhile may not.
         """
 
     @abstractmethod
@@ -123,12 +129,16 @@ class Search(ABC):
         ids, found = self.batch_lookup(one_row(embedding, "embedding"), k)
         return ids[0], found[0]
 
-    def batch_lookup(self, embeddings: Any, k: int = 5) -> tuple[Ints, Floats]:
+    def batch_lookup(
+        self, embeddings: Any, k: int = 5, *, allowed: Bools | None = None
+    ) -> tuple[Ints, Floats]:
         """Finds the `k` nearest rows of each query.
 
         Args:
             embeddings: Queries `[Q, dim]`.
             k: Number of neighbours, at least 1.
+            allowed: Bool `[n]`: may the row of id 0, 1, 2 ... be found? Those beyond `n`
+                may not. `None` for all rows.
 
         Returns:
             Ids, int64 `[Q, k]`, and distances, float32 `[Q, k]`, nearest first. Where
@@ -144,7 +154,10 @@ class Search(ABC):
         found = np.full((len(queries), k), np.nan, "float32")
         if not len(queries) or not self.size():
             return ids, found
-        rows, values = self._find(queries, min(k, self.size()))
+        may_be_found = None if allowed is None else self._allowed_rows(allowed)
+        if may_be_found is not None and not may_be_found.any():
+            return ids, found
+        rows, values = self._find(queries, min(k, self.size()), may_be_found)
         width = rows.shape[1]
         is_found = rows >= 0
         ids[:, :width] = np.where(is_found, self._ids.rows[rows], NO_ID)
@@ -184,8 +197,12 @@ class Search(ABC):
             saved = registry.deserialize(config["search"])
             self._check_same(saved)
             saved.read(folder)
-            with self._writing:
-                self._adopt(saved)
+            self.adopt(saved)
+
+    def adopt(self, other: Self) -> None:
+        """Takes over the rows of another engine like this one. Not while lookups run."""
+        with self._writing:
+            self._adopt(other)
 
     def write(self, folder: Path) -> None:
         """Puts ids and rows into files of an existing local folder."""
@@ -224,6 +241,12 @@ class Search(ABC):
                 f"{max(array.max(), -array.min()):g}. Scale them down."
             )
         return array
+
+    def _allowed_rows(self, allowed: Bools) -> Bools:
+        """Bool `[rows]`: the same by row number, in place of id."""
+        ids = self._ids.rows
+        is_known = ids < len(allowed)
+        return np.asarray(allowed, bool)[np.where(is_known, ids, 0)] & is_known
 
     def _check_ids(self, idxs: Any, rows: int) -> Ints:
         ids = to_numpy(idxs)

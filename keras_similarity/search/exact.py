@@ -17,7 +17,7 @@ from keras_similarity.distances import (
 )
 from keras_similarity.distances.normalize import unit
 from keras_similarity.search.candidates import candidates
-from keras_similarity.types import Floats, Ints
+from keras_similarity.types import Bools, Floats, Ints
 
 # Candidates beyond `k`: enough that one look nearly always settles who is nearest.
 _SPARE = 16
@@ -27,6 +27,8 @@ _WIDENING = 8
 _BLOCK = 2**18
 # Candidates held at once: some 100 MiB of row numbers, distances and their order.
 _CANDIDATES = 2**22
+# Up to this share of the keys it is faster to copy those that may be found.
+_SELECTIVE = 0.2
 
 
 def prepared(distance: Distance, embeddings: Floats) -> Floats:
@@ -35,7 +37,11 @@ def prepared(distance: Distance, embeddings: Floats) -> Floats:
 
 
 def nearest(
-    distance: Distance, queries: Floats, keys: Floats, k: int
+    distance: Distance,
+    queries: Floats,
+    keys: Floats,
+    k: int,
+    allowed: Bools | None = None,
 ) -> tuple[Ints, Floats]:
     """The `k` nearest keys of each query.
 
@@ -49,26 +55,38 @@ def nearest(
         queries: Float32 `[Q, D]`, finite.
         keys: Float32 `[M, D]`, finite, as `prepared` makes them.
         k: At least 1.
+        allowed: Bool, for the first keys: which may be found; `None` for all keys.
 
     Returns:
         Row numbers of the keys, int64, and distances, float32, both `[Q, min(k, M)]`,
         nearest first, at the same distance by row number. What a query gets does not
-        depend on the others.
+        depend on the others. `M` is the number of keys that may be found.
 
     Raises:
         ValueError: If `distance` gives NaN.
     """
+    if allowed is not None:
+        keys = keys[: len(allowed)]
+        allowed = allowed[: len(keys)]
+        chosen = np.flatnonzero(allowed)
+        if len(chosen) <= _SELECTIVE * len(keys):
+            rows, distances = nearest(distance, queries, keys[chosen], k)
+            return chosen[rows], distances
+        k = min(k, len(chosen))
+        share = len(chosen) / len(keys)
     k = min(k, len(keys))
     rows = np.zeros((len(queries), k), "int64")
     distances = np.zeros((len(queries), k), "float32")
     queries = prepared(distance, queries)
     unsettled = np.arange(len(queries)) if k else np.arange(0)
-    count = k + _SPARE
+    count = k + _SPARE if allowed is None else int((k + _SPARE) / share)
     while len(unsettled):
         count = min(count, len(keys))
         still_unsettled = []
         for part in _parts(unsettled, width=count):
             found, bounds = candidates(distance, queries[part], keys, count)
+            if allowed is not None:
+                found = np.where(allowed[found], found, -1)
             rows[part], distances[part] = rank(distance, queries[part], keys, found, k)
             farthest = distance.to_cost(distances[part, -1])
             still_unsettled.append(part[farthest >= bounds])

@@ -21,7 +21,7 @@ from keras_similarity.search.candidates import FAISS_METRICS
 from keras_similarity.search.exact import nearest, prepared, rank
 from keras_similarity.search.linear import read_vectors
 from keras_similarity.search.lock import ReadersWriterLock
-from keras_similarity.types import Floats, Ints
+from keras_similarity.types import Bools, Floats, Ints
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +39,8 @@ _DISTANCES: dict[str, tuple[type[Distance], ...]] = {
 _ROWS_A_CLUSTER = 39
 # The codes find this many times k candidates, which are ranked exactly.
 _CANDIDATES = 4
+# Up to this share of the rows is searched exactly where only they may be found.
+_SELECTIVE = 0.1
 
 
 @register("faiss")
@@ -136,14 +138,32 @@ class FaissSearch(Search):
             self._vectors.truncate(before)
             raise
 
-    def _find(self, queries: Floats, k: int) -> tuple[Ints, Floats]:
-        if self._ivfpq is None:
-            return nearest(self.distance, queries, self._vectors.rows, k)
+    def _find(
+        self, queries: Floats, k: int, allowed: Bools | None
+    ) -> tuple[Ints, Floats]:
+        # Among few rows the exact ones are found as soon, and lists would miss them.
+        is_exact = self._ivfpq is None or (
+            allowed is not None and allowed.sum() <= _SELECTIVE * len(allowed)
+        )
+        if is_exact:
+            return nearest(self.distance, queries, self._vectors.rows, k, allowed)
         queries = prepared(self.distance, queries)
         with self._lock.reading():
-            _, rows = self._ivfpq.search(queries, _CANDIDATES * k)
+            _, rows = self._ivfpq.search(
+                queries, _CANDIDATES * k, params=self._parameters(allowed)
+            )
         # After the search: the vectors then hold every row that it found.
         return rank(self.distance, queries, self._vectors.rows, rows, k)
+
+    def _parameters(self, allowed: Bools | None) -> Any:
+        """What faiss is to search by; `None` for what the index has."""
+        if allowed is None:
+            return None
+        import faiss
+
+        selector = faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
+        # With a selector faiss forgets what the index has: one list would be searched.
+        return faiss.SearchParametersIVF(sel=selector, nprobe=self.nprobe)
 
     def _clear(self) -> None:
         self._vectors.truncate()

@@ -10,7 +10,7 @@ from keras_similarity.distances import Distance
 from keras_similarity.growing import GrowingArray
 from keras_similarity.search.base import Search, register
 from keras_similarity.search.exact import nearest, prepared
-from keras_similarity.types import Floats, Ints
+from keras_similarity.types import Bools, Floats, Ints
 
 
 @register("linear")
@@ -51,8 +51,10 @@ class LinearSearch(Search):
     def _add(self, embeddings: Floats) -> None:
         self._vectors.extend(prepared(self.distance, embeddings))
 
-    def _find(self, queries: Floats, k: int) -> tuple[Ints, Floats]:
-        return nearest(self.distance, queries, self._vectors.rows, k)
+    def _find(
+        self, queries: Floats, k: int, allowed: Bools | None
+    ) -> tuple[Ints, Floats]:
+        return nearest(self.distance, queries, self._vectors.rows, k, allowed)
 
     def _clear(self) -> None:
         self._vectors.truncate()

@@ -73,7 +73,7 @@ def test_bad_rows_are_refused_before_anything_changes(arguments, error, match):
 def test_unknown_ids_are_refused(idx):
     store = MemoryStore()
     store.batch_add(EMBEDDINGS)
-    with pytest.raises(IndexError, match=f"from 0 to 5. Received: {idx}"):
+    with pytest.raises(IndexError, match=f"must be of what is there. Received: {idx}"):
         store.get(idx)
 
 
