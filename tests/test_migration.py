@@ -1,18 +1,28 @@
-"""The tables of docs/migration name every class that has golden values, and only ours."""
+"""docs/migration: tables name every class that has golden values, and examples run."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 import keras_similarity as ksim
 from tests.golden.cases import load
+from tests.test_readme import blocks
 
 PAGES = {
     "tfsim": "tensorflow-similarity.md",
     "pml": "pytorch-metric-learning.md",
 }
-FOLDER = Path(__file__).resolve().parent.parent / "docs" / "migration"
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "docs" / "migration"
+EXAMPLES = [
+    pytest.param(code, id=f"{peer}-{number}")
+    for peer, page in PAGES.items()
+    for number, (_, code) in enumerate(blocks(f"docs/migration/{page}"))
+]
 # Kinds of golden cases whose classes are still to come.
 TO_COME = {"metric", "training_metric"}
 LAYERS_TO_COME = {
@@ -62,3 +72,28 @@ def test_what_a_table_calls_the_same_is_there(peer, module):
         if here.startswith("the same"):
             names = re.findall(r"`(?:\w+\.)?([A-Z]\w+)`", there)
             assert [name for name in names if not hasattr(public, name)] == []
+
+
+@pytest.mark.parametrize("peer", PAGES)
+def test_every_row_says_all_that_its_table_promises(peer):
+    page = (FOLDER / PAGES[peer]).read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| ")]
+    columns = [row.strip("| ").split(" | ") for row in rows]
+    width = 0
+    for row, cells in zip(rows, columns, strict=True):
+        if cells[0] in ("there", "here"):
+            width = len(cells)
+        assert len(cells) == width and "| |" not in row, row
+
+
+@pytest.mark.parametrize("code", EXAMPLES)
+def test_the_example_runs(code, tmp_path):
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
