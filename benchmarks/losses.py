@@ -75,7 +75,8 @@ PEER_LIMITS = {
     **dict.fromkeys(("NTXentLoss", "LiftedStructureLoss", "TupletMarginLoss"), 512),
     **dict.fromkeys(("TripletMarginLoss", "MarginLoss", "DynamicSoftMarginLoss"), 512),
     **dict.fromkeys(("HistogramLoss", "AngularLoss"), 512),
-    **dict.fromkeys(("ManifoldLoss", "PNPLoss", "SmoothAPLoss"), 1024),
+    **dict.fromkeys(("PNPLoss", "SmoothAPLoss"), 512),
+    "ManifoldLoss": 1024,
 }
 PEER_LIMIT = 4096
 # Our arguments where the peer's defaults are other ones.

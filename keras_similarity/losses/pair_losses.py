@@ -15,7 +15,8 @@ def of_positives(values: Tensor, pairs: Pairs) -> SubLoss:
 
     `values` must be finite where there is no positive, too.
     """
-    return SubLoss(values, pairs.positive_counts, kind="positive_pair")
+    counts = pairs.positive_mask if not pairs.is_weighted else pairs.positive_counts
+    return SubLoss(values, counts, kind="positive_pair")
 
 
 def of_negatives(values: Tensor, pairs: Pairs) -> SubLoss:
@@ -23,4 +24,5 @@ def of_negatives(values: Tensor, pairs: Pairs) -> SubLoss:
 
     `values` must be finite where there is no negative, too.
     """
-    return SubLoss(values, pairs.negative_counts, kind="negative_pair")
+    counts = pairs.negative_mask if not pairs.is_weighted else pairs.negative_counts
+    return SubLoss(values, counts, kind="negative_pair")

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from keras_similarity.array_ops import dtype_name
 from keras_similarity.backend import ops
 from keras_similarity.pairs.indices import counts_on_host, repeated
 
@@ -37,7 +38,7 @@ class SubLoss:
         values: Floats: `[n]`, one for each row (an anchor, a class, ...); `[n, M]`, one
             for each pair of an anchor and a key; or a scalar that is reduced already.
         counts: Floats of the shape of `values`: how often each counts, 0 where there is
-            no such pair. `None` counts each once.
+            no such pair. Bools count once, or not at all, `None` each once.
         kind: What the values are of: `"element"`, `"positive_pair"`, `"negative_pair"`,
             `"triplet"`, or `"reduced"`.
         divisor: What `DivisorReducer` divides the sum by, where a loss has an own one.
@@ -100,12 +101,12 @@ class SubLoss:
 
     def _counts_between(self, low: float | None, high: float | None) -> Tensor:
         inside = is_between(self.values, low, high)
-        inside = ops.cast(inside, self.values.dtype)
         if self.counts is None:
             return inside
-        if self.counts.dtype == inside.dtype:
-            return inside * self.counts
-        return inside * ops.cast(self.counts, inside.dtype)
+        if dtype_name(self.counts) == "bool":
+            return inside & self.counts
+        inside = ops.cast(inside, self.values.dtype)
+        return inside * ops.cast(self.counts, self.values.dtype)
 
 
 def is_between(values: Tensor, low: float | None, high: float | None) -> Tensor:
