@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_similarity.indexer.choice import Choice
+from keras_similarity.indexer.choice import ANY, Choice
 from keras_similarity.search import Search
 from keras_similarity.search.lock import ReadersWriterLock
 from keras_similarity.stores import Store
@@ -163,7 +163,7 @@ class Contents:
 
     def searchable(self) -> int:
         """Number of rows that a lookup may find."""
-        return int(np.count_nonzero(self.store.is_live[: self.search.size()]))
+        return self._limit(self._may_be_found(ANY))
 
     def reset(self) -> None:
         """Forgets all rows, after the lookups that run: each sees one version."""
@@ -212,10 +212,9 @@ class Contents:
 
     def _may_be_found(self, choice: Choice) -> Bools | None:
         """Which rows may be found, by their numbers; `None` for all."""
-        is_live = self.store.is_live
         may_be_found = None
-        if self._first_pending is not None or not is_live.all():
-            may_be_found = is_live[: self._first_pending]
+        if self._first_pending is not None or self.store.size() < self.store.num_rows:
+            may_be_found = self.store.is_live[: self._first_pending]
         if choice.filter is None:
             return may_be_found
         matching = self.store.matching(choice.filter)

@@ -28,6 +28,11 @@ class PerAnchorReducer(Reducer):
             `keras.saving.register_keras_serializable`. Not for triplets, which are
             never listed.
 
+    Raises:
+        TypeError: If `aggregation_func` is no function.
+        ValueError: When called for a loss that has values of triplets, if there is an
+            `aggregation_func`.
+
     Example:
         >>> import numpy as np
         >>> from keras_similarity.losses import ContrastiveLoss
@@ -65,10 +70,11 @@ class PerAnchorReducer(Reducer):
             return ops.divide_no_nan(*sub_loss.sums(None, None))
         if sub_loss.kind == "triplet":
             raise ValueError(
-                "`aggregation_func` works on values of pairs, and this loss has values "
-                "of triplets. Leave it out for the mean of each anchor's triplets."
+                "`aggregation_func` must be None for a loss that has values of triplets, "
+                f"not of pairs. Received: {self.aggregation_func!r}. Leave it out for "
+                "the mean of each anchor's triplets."
             )
-        counts = sub_loss.counts
+        counts = ops.cast(sub_loss.counts, sub_loss.values.dtype)
         return self.aggregation_func(sub_loss.values * counts, ops.sum(counts, axis=1))
 
     def get_config(self) -> dict[str, Any]:

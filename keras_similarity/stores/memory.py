@@ -52,6 +52,7 @@ class MemoryStore(Store):
     # Id -> row; `None` as long as ids are the numbers of the rows.
     _places: dict[Any, int] | None
     _next_id: int
+    _num_hidden: int
 
     def __init__(self, name: str | None = None, verbose: int = 0) -> None:
         super().__init__(name, verbose)
@@ -64,6 +65,9 @@ class MemoryStore(Store):
     @property
     def num_rows(self) -> int:
         return len(self._labels)
+
+    def size(self) -> int:
+        return self.num_rows - self._num_hidden
 
     @property
     def is_live(self) -> Bools:
@@ -118,6 +122,7 @@ class MemoryStore(Store):
         ids = self._ids.rows[rows]
         is_live = self._is_live.rows.copy()
         is_live[rows] = False
+        self._num_hidden = int(np.count_nonzero(~is_live))
         self._is_live = grown(is_live)
         if self._places is not None:
             for id_, row in zip(ids.tolist(), rows.tolist(), strict=True):
@@ -183,6 +188,7 @@ class MemoryStore(Store):
         self._metadata = {}
         self._data = []
         self._places = None
+        self._num_hidden = 0
         self._next_id = 0
 
     def _place(self, ids: Ids, first: int) -> None:
