@@ -76,7 +76,7 @@ PEER_LIMITS = {
     **dict.fromkeys(("TripletMarginLoss", "MarginLoss", "DynamicSoftMarginLoss"), 512),
     **dict.fromkeys(("HistogramLoss", "AngularLoss"), 512),
     **dict.fromkeys(("PNPLoss", "SmoothAPLoss"), 512),
-    "ManifoldLoss": 1024,
+    **dict.fromkeys(("ManifoldLoss", "SignalToNoiseRatioContrastiveLoss"), 1024),
 }
 PEER_LIMIT = 4096
 # Our arguments where the peer's defaults are other ones.

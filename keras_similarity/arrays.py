@@ -68,13 +68,21 @@ def check_embeddings(
     return array
 
 
-def check_labels(labels: Any, *, name: str = "labels", rows: int | None = None) -> Ints:
+def check_labels(
+    labels: Any,
+    *,
+    name: str = "labels",
+    rows: int | None = None,
+    allow_floats: bool = True,
+) -> Ints:
     """Labels as an int64 array `[N]`, or an error that says why not.
 
     Args:
-        labels: Integers `[N]` or `[N, 1]`; floats with integer values are taken too.
+        labels: Integers `[N]` or `[N, 1]`.
         name: The argument's name, as the caller wrote it, for messages.
         rows: The number of labels that is expected, if one is.
+        allow_floats: Take floats with integer values, too? Ids from 2**24 may have
+            collided in them.
 
     Raises:
         TypeError: If the labels are no integers.
@@ -92,6 +100,12 @@ def check_labels(labels: Any, *, name: str = "labels", rows: int | None = None) 
     if rows is not None and len(array) != rows:
         raise ValueError(
             f"`{name}` must hold one label a row, {rows} of them. Received: {len(array)}."
+        )
+    if array.dtype.kind == "f" and not allow_floats:
+        raise TypeError(
+            f"`{name}` must be integers; as {array.dtype}, large ids would collide. "
+            f"Received: {name}.shape={array.shape}, dtype={array.dtype}. Cast them to "
+            "integers before they become floats, e.g. with `astype('int64')`."
         )
     is_whole = array.dtype.kind in "iub" or (
         array.dtype.kind == "f"

@@ -4,6 +4,7 @@ from keras_similarity.losses.angular import AngularLoss
 from keras_similarity.losses.arc_face import ArcFaceLoss
 from keras_similarity.losses.barlow import Barlow, barlow
 from keras_similarity.losses.circle import CircleLoss, circle, circle_of_distances
+from keras_similarity.losses.class_weight_loss import ClassWeightLoss
 from keras_similarity.losses.contrastive import ContrastiveLoss
 from keras_similarity.losses.cos_face import CosFaceLoss
 from keras_similarity.losses.cosine_similarity import cosine_similarity
@@ -75,6 +76,7 @@ __all__ = [
     "ArcFaceLoss",
     "Barlow",
     "CircleLoss",
+    "ClassWeightLoss",
     "ContrastiveLoss",
     "CosFaceLoss",
     "CrossBatchMemory",

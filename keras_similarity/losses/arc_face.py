@@ -57,6 +57,10 @@ class ArcFaceLoss(MarginSoftmaxLoss):
         W: The variable of the weights, `[D, num_classes]`; normal of deviation 1 at
             first.
 
+    Raises:
+        ValueError: If a size is not positive, `margin` is out of range, or `distance`
+            does not measure cosines; when called, as in `ClassWeightLoss`.
+
     Reference:
         [Deng et al., 2018](https://arxiv.org/abs/1801.07698)
 

@@ -79,6 +79,7 @@ class Barlow(TwoViewLoss):
     """
 
     default_name = "barlow"
+    is_row_wise = False
     takes_sample_weight = False
 
     def __init__(

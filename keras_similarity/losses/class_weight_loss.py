@@ -6,9 +6,8 @@ from abc import abstractmethod
 from typing import Any, ClassVar
 
 from keras_similarity import regularizers
-from keras_similarity.arrays import to_numpy
 from keras_similarity.backend import keras, ops
-from keras_similarity.distances.stats import is_concrete
+from keras_similarity.losses.classes import check_classes, positive_integer
 from keras_similarity.losses.metric_loss import MetricLoss
 from keras_similarity.pairs import Batch
 from keras_similarity.reducers import SubLoss
@@ -132,16 +131,7 @@ class ClassWeightLoss(MetricLoss):
             labels: Integers of any shape.
             name: What the caller calls them, for the message.
         """
-        if not is_concrete(labels):
-            return
-        labels = to_numpy(labels).astype("int64", copy=False)
-        # As unsigned numbers negative ones are large, so that one pass sees both.
-        if labels.size and labels.view("uint64").max() >= self.num_classes:
-            raise ValueError(
-                f"`{name}` must be from 0 to {self.num_classes - 1}: it says which of "
-                f"{self.num_classes} classes a row is of. Received: labels from "
-                f"{labels.min()} to {labels.max()}."
-            )
+        check_classes(labels, self.num_classes, name)
 
     def sub_losses(self, batch: Batch) -> dict[str, SubLoss]:
         values = self.class_losses(batch.embeddings, batch.labels)
@@ -174,7 +164,8 @@ class ClassWeightLoss(MetricLoss):
         if batch.has_keys:
             raise ValueError(
                 f"`key_embeddings` and `key_labels` must not be given: {self.name} "
-                "compares embeddings with its weights of classes, not with each other."
+                "compares embeddings with its weights of classes, not with each other. "
+                f"Received: key_embeddings.shape={tuple(batch.keys.shape)}."
             )
         width = batch.embeddings.shape[1]
         if width not in (None, self.embedding_size):
@@ -189,13 +180,6 @@ class ClassWeightLoss(MetricLoss):
             )
         # As they were given: a batch numbers ids anew that are beyond int32.
         self.check_classes(batch.given_labels)
-
-
-def positive_integer(name: str, value: Any) -> int:
-    """The value as an `int`, or a `ValueError` if it is none or below 1."""
-    if value != int(value) or value < 1:
-        raise ValueError(f"`{name}` must be an integer, 1 or more. Received: {value}.")
-    return int(value)
 
 
 def _plain_initializer(initializer: Any) -> Any:

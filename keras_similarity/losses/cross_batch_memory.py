@@ -39,6 +39,7 @@ class CrossBatchMemory(MemoryLoss):
         **kwargs: `name` and `dtype`, as Keras' losses.
 
     Raises:
+        TypeError: If another option of the loss inside is given here.
         ValueError: If the loss looks at more than pairs, or a size is not positive.
 
     Reference:
@@ -55,6 +56,7 @@ class CrossBatchMemory(MemoryLoss):
     """
 
     default_name = "cross_batch_memory"
+    own_options = frozenset({"name", "dtype", "miner"})
 
     def __init__(
         self,
@@ -123,7 +125,9 @@ class CrossBatchMemory(MemoryLoss):
             batch = self._batch(y_true, y_pred, pairs=pairs)
             return self.of_batch(batch, sample_weight)
         if pairs is not None:
-            raise ValueError("`pairs` and `enqueue_mask` exclude each other: give one.")
+            raise ValueError(
+                "`pairs` and `enqueue_mask` exclude each other: give one. Received: both."
+            )
         labels, embeddings = self._checked_rows(y_true, y_pred)
         entering, anchors = _split(enqueue_mask, labels.shape[0])
         memory = self._remember(labels, embeddings, entering)[1]
@@ -208,8 +212,9 @@ def _split(mask: Any, rows: int) -> tuple[list[int], list[int]]:
     """The rows that a mask marks, and the others."""
     if not is_host_data(mask) and is_traced(mask):
         raise ValueError(
-            "`enqueue_mask` must be known when the step is compiled: give a list of "
-            "bools, or a NumPy array that is no argument of the compiled function."
+            "`enqueue_mask` must be known when the step is compiled. Received: "
+            f"{type(mask).__name__}, whose values are not. Give a list of bools, or a "
+            "NumPy array that is no argument of the compiled function."
         )
     marks = (
         mask if isinstance(mask, (list, tuple)) else ops.convert_to_numpy(mask).tolist()
@@ -229,8 +234,9 @@ def _union(pairs: Pairs, others: Pairs) -> Pairs:
     """Pairs of both, as often as they count in both together."""
     if pairs.triplets is not None:
         raise ValueError(
-            "`pairs` cannot be added to the triplets of a miner. Use one that chooses "
-            "pairs, or give the miner's and your own together, without `miner`."
+            "`pairs` cannot be added to the triplets of a miner. Received: a miner that "
+            f"gives {type(pairs.triplets).__name__}. Use one that chooses pairs, or give "
+            "the miner's and your own together, without `miner`."
         )
     positives = pairs.positive_counts + others.positive_counts
     negatives = pairs.negative_counts + others.negative_counts

@@ -39,6 +39,9 @@ class DynamicSoftMarginLoss(MetricLoss):
         **kwargs: Those of `MetricLoss`: `distance` (normalised Euclidean by default, or
             a power of it), `miner`, `name`, ...
 
+    Attributes:
+        histogram: The variable of the histogram, `[num_bins]`; 0 at first.
+
     Raises:
         ValueError: If an argument is out of range or the distance is another.
 

@@ -82,6 +82,7 @@ class HistogramLoss(MetricLoss):
     default_name = "histogram_loss"
     default_distance = CosineSimilarity
     takes_pairs = False  # With keys of their own.
+    is_row_wise = False
 
     def __init__(
         self, n_bins: int | None = None, delta: float | None = None, **kwargs: Any

@@ -9,7 +9,6 @@ from keras_similarity.array_ops import dtype_name
 from keras_similarity.backend import full_precision, ops
 from keras_similarity.distances.base import as_floats
 from keras_similarity.distances.normalize import unit
-from keras_similarity.losses.class_weight_loss import positive_integer
 from keras_similarity.losses.margin_softmax import MarginSoftmaxLoss
 from keras_similarity.losses.metric_loss import register
 
@@ -68,6 +67,10 @@ class LargeMarginSoftmaxLoss(MarginSoftmaxLoss):
         W: The variable of the weights, `[D, num_classes]`; normal of deviation 1 at
             first.
 
+    Raises:
+        ValueError: If a size is not positive, `margin` is below 1, or `distance` does
+            not measure cosines; when called, as in `ClassWeightLoss`.
+
     Reference:
         [Liu et al., 2016](https://arxiv.org/abs/1612.02295)
 
@@ -91,8 +94,12 @@ class LargeMarginSoftmaxLoss(MarginSoftmaxLoss):
         scale: float = 1,
         **kwargs: Any,
     ) -> None:
-        margin = positive_integer("margin", int(margin))
-        super().__init__(num_classes, embedding_size, margin, scale, **kwargs)
+        if not 1 <= margin < math.inf:
+            raise ValueError(
+                "`margin` must be an integer, 1 or more; a fraction is cut off. "
+                f"Received: margin={margin}."
+            )
+        super().__init__(num_classes, embedding_size, int(margin), scale, **kwargs)
 
     def target_cosines(self, cosines: Tensor) -> Tensor:
         return multiplied_angle(cosines, margin=int(self.margin))

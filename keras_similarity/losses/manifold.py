@@ -6,13 +6,14 @@ import math
 from typing import Any, Literal
 
 from keras_similarity.array_ops import dtype_name
-from keras_similarity.backend import full_precision, keras, one_hot, ops
+from keras_similarity.backend import keras, one_hot, ops
 from keras_similarity.distances import CosineSimilarity, Distance
 from keras_similarity.distances.base import as_floats
 from keras_similarity.distances.normalize import unit
 from keras_similarity.losses.class_weight_loss import ClassWeightLoss
 from keras_similarity.losses.metric_loss import register
 from keras_similarity.pairs import Batch, Pairs
+from keras_similarity.pairs.batch import check_order
 from keras_similarity.pairs.masked import masked_log1p_sum_exp
 
 Tensor = Any
@@ -133,7 +134,10 @@ class ManifoldLoss(ClassWeightLoss):
                 f"{meta_classes!r}."
             )
         if kwargs.get("miner") is not None:
-            raise ValueError("`miner` must be None: `ManifoldLoss` has no pairs.")
+            raise ValueError(
+                "`miner` must be None: `ManifoldLoss` has no pairs. Received: "
+                f"miner={kwargs['miner']!r}."
+            )
         super().__init__(embedding_size=l, num_classes=K, **kwargs)
         self.lambdaC = lambdaC
         self.alpha = alpha
@@ -156,19 +160,18 @@ class ManifoldLoss(ClassWeightLoss):
         embeddings = as_floats(embeddings, ops)
         proxies = ops.cast(self.class_rows, dtype_name(embeddings))
         points = ops.concatenate([embeddings, proxies], axis=0)
-        with full_precision(points):
-            walks = diffused(self.distance(points), alpha=self.alpha)
-            own, others = walks[: -self.num_classes], walks[-self.num_classes :]
-            intrinsic = own[:, -self.num_classes :]
-            targets = one_hot(labels, intrinsic)
-            losses: Any = 0.0
-            if self.lambdaC != math.inf:
-                losses = proxy_margin_losses(intrinsic, targets, margin=self.margin)
-            if self.lambdaC:
-                context = ops.matmul(unit(own, ops), ops.transpose(unit(others, ops)))
-                part = proxy_margin_losses(context, targets, margin=self.margin)
-                weight = 1.0 if self.lambdaC == math.inf else self.lambdaC
-                losses = losses + weight * part
+        walks = diffused(self.distance(points), alpha=self.alpha)
+        own, others = walks[: -self.num_classes], walks[-self.num_classes :]
+        intrinsic = own[:, -self.num_classes :]
+        targets = one_hot(labels, intrinsic)
+        losses: Any = 0.0
+        if self.lambdaC != math.inf:
+            losses = proxy_margin_losses(intrinsic, targets, margin=self.margin)
+        if self.lambdaC:
+            context = ops.matmul(unit(own, ops), ops.transpose(unit(others, ops)))
+            part = proxy_margin_losses(context, targets, margin=self.margin)
+            weight = 1.0 if self.lambdaC == math.inf else self.lambdaC
+            losses = losses + weight * part
         return losses
 
     def get_config(self) -> dict[str, Any]:
@@ -192,6 +195,7 @@ class ManifoldLoss(ClassWeightLoss):
         key_embeddings: Any = None,
         pairs: Pairs | None = None,
     ) -> Batch:
+        check_order(labels, embeddings)
         if labels is None or self.meta_classes == "random":
             embeddings = ops.convert_to_tensor(embeddings)
             labels = self._draw(ops.shape(embeddings)[0])
@@ -200,7 +204,10 @@ class ManifoldLoss(ClassWeightLoss):
     def _check_batch(self, batch: Batch) -> None:
         super()._check_batch(batch)
         if batch.has_given_pairs:
-            raise ValueError("`pairs` must not be given: `ManifoldLoss` has none.")
+            raise ValueError(
+                "`pairs` must not be given: `ManifoldLoss` has none. Received: pairs of "
+                f"the shape {tuple(batch.pairs.positive_mask.shape)}."
+            )
 
     def _draw(self, rows: Any) -> Tensor:
         """A proxy for each row: every one once, as far as there are rows, then any."""

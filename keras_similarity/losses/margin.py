@@ -7,6 +7,7 @@ from typing import Any
 
 from keras_similarity.backend import keras, ops
 from keras_similarity.distances import LpDistance
+from keras_similarity.losses.classes import check_classes, positive_integer
 from keras_similarity.losses.hinge_sums import HingeTerm
 from keras_similarity.losses.metric_loss import MetricLoss, register
 from keras_similarity.losses.triplet_sums import check_triplets_per_anchor, drawn
@@ -59,8 +60,13 @@ class MarginLoss(MetricLoss):
         **kwargs: Those of `MetricLoss`: `distance` (normalised Euclidean by default),
             `miner`, `reducer` (`DivisorReducer`), `name`, ...
 
+    Attributes:
+        beta: The variable, `[1]` or `[num_classes]`, if it is learned; else the number.
+
     Raises:
-        ValueError: If `triplets_per_anchor` is neither.
+        ValueError: If `triplets_per_anchor` is neither, or `num_classes` is not positive;
+            when called, outside of jit, if there is a `beta` for each class and a label
+            is no class.
 
     Reference:
         [Wu et al., 2017](https://arxiv.org/abs/1706.07567)
@@ -98,7 +104,9 @@ class MarginLoss(MetricLoss):
         self.initial_beta = float(beta)
         self.triplets_per_anchor = triplets_per_anchor
         self.learn_beta = learn_beta
-        self.num_classes = num_classes
+        self.num_classes = (
+            None if num_classes is None else positive_integer("num_classes", num_classes)
+        )
         self.seed = seed
         self.learning_rate_multiplier = learning_rate_multiplier
         self.beta: Any = self.initial_beta
@@ -110,12 +118,20 @@ class MarginLoss(MetricLoss):
             head = self.make_head()
             head.learning_rate_multiplier = learning_rate_multiplier
             self.beta = head.add_weight(
-                shape=(num_classes or 1,),
+                shape=(self.num_classes or 1,),
                 initializer=keras.initializers.Constant(self.initial_beta),
                 name="beta",
             )
 
+    def check_classes(self, labels: Any, name: str = "y_true") -> None:
+        """Raises a `ValueError` if a label has no `beta`; nothing under jit."""
+        if self.learn_beta and self.num_classes:
+            check_classes(labels, self.num_classes, name)
+
     def sub_losses(self, batch: Batch) -> dict[str, SubLoss]:
+        if batch.has_labels:
+            # As they were given: a batch numbers ids anew that are beyond int32.
+            self.check_classes(batch.given_labels)
         batch = drawn(batch, self.triplets_per_anchor, self._draws)
         cost, boundary = batch.cost, self.distance.to_cost(self._beta_of_rows(batch))
         pull = ops.relu(cost - boundary + self.margin)

@@ -142,7 +142,7 @@ def memory_labels(labels: Any, name: str) -> Tensor:
     dtype = label_dtype()
     if not is_host_data(labels):
         return ops.cast(comparable_labels(labels, labels, name=name)[0], dtype)
-    labels = check_labels(labels, name=name)
+    labels = check_labels(labels, name=name, allow_floats=False)
     limits = np.iinfo(dtype)
     if labels.size and not limits.min <= labels.min() <= labels.max() <= limits.max:
         raise ValueError(

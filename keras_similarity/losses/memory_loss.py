@@ -8,7 +8,7 @@ from keras_similarity.backend import is_traced, ops
 from keras_similarity.distances.base import as_floats
 from keras_similarity.losses.memory import MemoryQueue, memory_labels
 from keras_similarity.losses.metric_loss import registry
-from keras_similarity.losses.wrapper import LossWrapper, own_reduction, pair_loss
+from keras_similarity.losses.wrapper import LossWrapper, pair_loss
 from keras_similarity.pairs import Batch, Pairs
 from keras_similarity.reducers import SubLoss
 
@@ -28,9 +28,10 @@ class MemoryLoss(LossWrapper):
         embedding_size: Width of the embeddings; `None` to learn it from the model that
             is compiled, or from the first call.
         memory_size: How many embeddings are kept.
-        **kwargs: Those of `MetricLoss`.
+        **kwargs: Those of `MetricLoss` that are in `own_options`.
 
     Raises:
+        TypeError: If an option of the loss inside is given here.
         ValueError: If the loss looks at more than pairs, or a size is not positive.
     """
 
@@ -41,11 +42,10 @@ class MemoryLoss(LossWrapper):
         self, loss: Any, embedding_size: int | None, memory_size: int, **kwargs: Any
     ) -> None:
         self.loss = pair_loss(loss, type(self).__name__, _ALSO)
-        if kwargs.get("reduction", "auto") == "auto":
-            # The way of the loss inside, whose terms these are.
-            kwargs["reduction"] = own_reduction(self.loss)
         super().__init__([self.loss], **kwargs)
-        self.reducer = self.loss.reducer if self.reducer is not None else None
+        if self.reducer is not None:  # No `reduction` was given.
+            # The way of the loss inside, whose terms these are.
+            self.reducer, self.reduction = self.loss.reducer, self.loss.reduction
         if memory_size < 1:
             raise ValueError(
                 f"`memory_size` must be positive. Received: memory_size={memory_size}."
@@ -83,7 +83,8 @@ class MemoryLoss(LossWrapper):
         """
         if self._queue is None:
             raise ValueError(
-                "The loss has no memory yet: give `embedding_size`, or call it first."
+                "`embedding_size` must be known before there is a memory. Received: "
+                "embedding_size=None. Give it, or call the loss first."
             )
         return self._queue
 
@@ -113,8 +114,8 @@ class MemoryLoss(LossWrapper):
             if is_traced(ops.zeros(())):
                 raise ValueError(
                     "`embedding_size` must be given to a loss with a memory that is "
-                    f"compiled before it knows it: {type(self).__name__}(..., "
-                    f"embedding_size={width})."
+                    "compiled before it knows it. Received: embedding_size=None. Write "
+                    f"{type(self).__name__}(..., embedding_size={width})."
                 )
             self.build(width)
         if width != self.embedding_size:
@@ -127,8 +128,15 @@ class MemoryLoss(LossWrapper):
     def _refuse_keys(
         self, key_labels: Any, key_embeddings: Any, pairs: Pairs | None = None
     ) -> None:
-        if any(given is not None for given in (key_labels, key_embeddings, pairs)):
+        given = {
+            "key_labels": key_labels,
+            "key_embeddings": key_embeddings,
+            "pairs": pairs,
+        }
+        names = [name for name, value in given.items() if value is not None]
+        if names:
             raise TypeError(
                 f"The keys of {type(self).__name__} are its memory: it is called as "
-                "loss(labels, embeddings), without keys of your own."
+                "loss(labels, embeddings), without keys of your own. Received: "
+                f"{', '.join(names)}."
             )

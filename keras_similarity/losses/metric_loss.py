@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from keras_similarity import distances, miners, reducers, regularizers
-from keras_similarity.backend import keras, ops
+from keras_similarity.backend import full_precision, keras, ops
 from keras_similarity.distances import CosineDistance, Distance
 from keras_similarity.losses.head import LossHead
 from keras_similarity.miners import Miner
@@ -163,7 +163,9 @@ class MetricLoss(keras.losses.Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
         """Loss `[N]` of each anchor, unweighted and not reduced."""
-        return _anchor_means(self._terms(self._batch(y_true, y_pred)))
+        batch = self._batch(y_true, y_pred)
+        with full_precision(batch.embeddings):
+            return _anchor_means(self._terms(batch))
 
     def of_batch(self, batch: Batch, sample_weight: Any = None) -> Tensor:
         """The reduced loss of a batch that is made already; a loss around it calls this.
@@ -172,12 +174,13 @@ class MetricLoss(keras.losses.Loss):
             batch: Anchors, keys and pairs; its distance is the loss's.
             sample_weight: Weight `[N]` of each anchor.
         """
-        terms = self._terms(batch)
         if sample_weight is not None:
             sample_weight = _row_weights(sample_weight, batch)
-        if self.reducer is not None:
-            return self.reducer(terms, sample_weight)
-        return self._reduce_as_keras(terms, sample_weight)
+        with full_precision(batch.embeddings):
+            terms = self._terms(batch)
+            if self.reducer is not None:
+                return self.reducer(terms, sample_weight)
+            return self._reduce_as_keras(terms, sample_weight)
 
     @property
     def heads(self) -> list[LossHead]:

@@ -33,6 +33,7 @@ class MultipleLosses(LossWrapper):
             each loss, and only where there are no `miners`.
 
     Raises:
+        TypeError: If an option of the losses inside is given here.
         ValueError: If there are no losses, or miners or weights do not fit them.
 
     Example:
@@ -87,7 +88,10 @@ class MultipleLosses(LossWrapper):
         pairs: Pairs | None = None,
     ) -> Tensor:
         if self._has_miners and pairs is not None:
-            raise ValueError("`pairs` must be None where there are `miners`.")
+            raise ValueError(
+                "`pairs` must be None where there are `miners`. Received: "
+                f"pairs of the class {type(pairs).__name__}."
+            )
         keys = {"key_labels": key_labels, "key_embeddings": key_embeddings}
         total: Any = 0.0
         for loss, miner, weight in zip(

@@ -32,6 +32,10 @@ class NormalizedSoftmaxLoss(ClassWeightLoss):
         W: The variable of the weights, `[D, num_classes]`; normal of deviation 1 at
             first.
 
+    Raises:
+        ValueError: If a size or `temperature` is not positive; when called, as in
+            `ClassWeightLoss`.
+
     Reference:
         [Zhai and Wu, 2018](https://arxiv.org/abs/1811.12649)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from keras_similarity.array_ops import dtype_name
-from keras_similarity.backend import full_precision, keras, one_hot, ops
+from keras_similarity.backend import keras, one_hot, ops
 from keras_similarity.distances.base import as_floats
 from keras_similarity.distances.normalize import unit
 from keras_similarity.losses.class_weight_loss import ClassWeightLoss
@@ -68,13 +68,12 @@ class P2SGradLoss(ClassWeightLoss):
         embeddings = as_floats(embeddings, ops)
         weights = self.weight.value
         fixed = ops.stop_gradient(weights)
-        with full_precision(embeddings):
-            # At length 1, but without the gradient of `unit`.
-            squared = ops.sum(fixed * fixed, axis=0, keepdims=True)
-            weights = weights / ops.sqrt(one_if_zero(squared))
-            if dtype_name(weights) != dtype_name(embeddings):
-                weights = ops.cast(weights, dtype_name(embeddings))
-            cosines = unit(embeddings, ops) @ weights
+        # At length 1, but without the gradient of `unit`.
+        squared = ops.sum(fixed * fixed, axis=0, keepdims=True)
+        weights = weights / ops.sqrt(one_if_zero(squared))
+        if dtype_name(weights) != dtype_name(embeddings):
+            weights = ops.cast(weights, dtype_name(embeddings))
+        cosines = unit(embeddings, ops) @ weights
         errors = cosines - one_hot(labels, cosines)
         return ops.mean(errors * errors, axis=1)
 

@@ -94,6 +94,7 @@ class PNPLoss(MetricLoss):
     default_name = "pnp_loss"
     default_distance = CosineSimilarity
     takes_pairs = False
+    is_row_wise = False
 
     def __init__(
         self,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from keras_similarity.backend import keras, ops
 from keras_similarity.distances import CosineSimilarity
 from keras_similarity.losses.class_weight_loss import ClassWeightLoss
@@ -77,7 +79,8 @@ class ProxyAnchorLoss(ClassWeightLoss):
         if sample_weight is not None:
             raise ValueError(
                 "`sample_weight` must not be given: the values of `ProxyAnchorLoss` are "
-                "those of classes, not of rows."
+                "those of classes, not of rows. Received: weights of the shape "
+                f"{tuple(np.shape(sample_weight))}."
             )
         return super().of_batch(batch)
 

@@ -7,7 +7,7 @@ from typing import Any
 from keras_similarity.backend import ops
 from keras_similarity.losses.metric_loss import register, registry
 from keras_similarity.losses.two_views import two_view_batch
-from keras_similarity.losses.wrapper import LossWrapper, own_reduction, pair_loss
+from keras_similarity.losses.wrapper import LossWrapper, pair_loss
 from keras_similarity.pairs import Batch, Pairs
 from keras_similarity.reducers import SubLoss
 
@@ -32,6 +32,7 @@ class SelfSupervisedLoss(LossWrapper):
         y_pred: The other view, `[N, D]`.
 
     Raises:
+        TypeError: If an option of the loss inside is given here.
         ValueError: If the loss looks at more than pairs.
 
     Example:
@@ -45,12 +46,12 @@ class SelfSupervisedLoss(LossWrapper):
 
     default_name = "self_supervised_loss"
     takes_pairs = False
+    is_row_wise = False
 
     def __init__(self, loss: Any, symmetric: bool = True, **kwargs: Any) -> None:
         self.loss = pair_loss(loss, type(self).__name__)
-        kwargs["reduction"] = own_reduction(self.loss)
         super().__init__([self.loss], **kwargs)
-        self.reducer = self.loss.reducer
+        self.reducer, self.reduction = self.loss.reducer, self.loss.reduction
         self.symmetric = symmetric
 
     def of_batch(self, batch: Batch, sample_weight: Any = None) -> Tensor:

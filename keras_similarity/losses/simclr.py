@@ -74,6 +74,7 @@ class SimCLRLoss(TwoViewLoss):
     """
 
     default_name = "simclr_loss"
+    is_row_wise = False  # Each row is a column, too.
 
     def __init__(
         self, temperature: float = 0.05, name: str | None = None, **kwargs: Any

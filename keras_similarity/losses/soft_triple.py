@@ -6,7 +6,8 @@ from typing import Any
 
 from keras_similarity.backend import cross_entropy, keras, one_hot, ops
 from keras_similarity.distances import CosineSimilarity, Distance
-from keras_similarity.losses.class_weight_loss import ClassWeightLoss, positive_integer
+from keras_similarity.losses.class_weight_loss import ClassWeightLoss
+from keras_similarity.losses.classes import positive_integer
 from keras_similarity.losses.metric_loss import register
 
 Tensor = Any
@@ -37,6 +38,10 @@ class SoftTripleLoss(ClassWeightLoss):
         fc: The variable of the weights, `[D, num_classes * centers_per_class]`, those
             of a class beside each other; uniform at first, up to
             `1 / sqrt(num_classes * centers_per_class)`.
+
+    Raises:
+        ValueError: If a size or `gamma` is not positive, or `distance` is no
+            similarity; when called, as in `ClassWeightLoss`.
 
     Reference:
         [Qian et al., 2019](https://arxiv.org/abs/1909.05235)

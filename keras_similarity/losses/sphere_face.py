@@ -27,6 +27,10 @@ class SphereFaceLoss(LargeMarginSoftmaxLoss):
         W: The variable of the weights, `[D, num_classes]`; normal of deviation 1 at
             first.
 
+    Raises:
+        ValueError: If a size is not positive, `margin` is below 1, or `distance` does
+            not measure cosines; when called, as in `ClassWeightLoss`.
+
     Reference:
         [Liu et al., 2017](https://arxiv.org/abs/1704.08063)
 

@@ -10,7 +10,7 @@ import numpy as np
 from keras_similarity.arrays import check_labels, to_numpy
 from keras_similarity.backend import ops
 from keras_similarity.losses.arc_face import ArcFaceLoss
-from keras_similarity.losses.class_weight_loss import positive_integer
+from keras_similarity.losses.classes import positive_integer
 from keras_similarity.losses.metric_loss import register
 from keras_similarity.types import Floats, Ints
 
@@ -37,6 +37,10 @@ class SubCenterArcFaceLoss(ArcFaceLoss):
     Attributes:
         W: The variable of the weights, `[D, num_classes * sub_centers]`, those of a
             class beside each other; normal of deviation 1 at first.
+
+    Raises:
+        ValueError: If a size is not positive, `margin` is out of range, or `distance`
+            does not measure cosines; when called, as in `ClassWeightLoss`.
 
     Reference:
         [Deng et al., 2020](https://www.ecva.net/papers/eccv_2020/papers_ECCV/html/1445_ECCV_2020_paper.php)

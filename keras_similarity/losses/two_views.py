@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from keras_similarity.array_ops import dtype_name, is_host_data
-from keras_similarity.backend import full_precision, ops
+from keras_similarity.backend import ops
 from keras_similarity.distances.base import as_floats
 from keras_similarity.losses.metric_loss import MetricLoss
 from keras_similarity.pairs import Batch, Pairs
+from keras_similarity.pairs.batch import is_reversed
 from keras_similarity.reducers import Reducer, SubLoss
 
 Tensor = Any
@@ -102,7 +103,8 @@ class TwoViewLoss(MetricLoss):
         if sample_weight is not None and not self.takes_sample_weight:
             raise ValueError(
                 f"`sample_weight` cannot be used: the losses of {type(self).__name__} "
-                "are of columns, not of rows."
+                "are of columns, not of rows. Received: weights of the shape "
+                f"{tuple(np.shape(sample_weight))}."
             )
         return super().__call__(
             y_true,
@@ -117,8 +119,7 @@ class TwoViewLoss(MetricLoss):
         view, other = as_floats(batch.embeddings, ops), as_floats(batch.keys, ops)
         if dtype_name(view) != dtype_name(other):
             view, other = ops.cast(view, "float64"), ops.cast(other, "float64")
-        with full_precision(view):
-            return self.view_losses(view, other)
+        return self.view_losses(view, other)
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
@@ -143,17 +144,26 @@ def two_view_batch(view: Any, other: Any, *others: Any, loss: MetricLoss) -> Bat
     Args:
         view: One view, `[N, D]`.
         other: The other view, `[N, D]`.
-        *others: What other losses take, and this one does not: all `None`.
+        *others: `key_labels`, `key_embeddings` and `pairs` of other losses: all `None`.
         loss: The loss that is called.
 
     Raises:
-        TypeError: If a view is missing, or one of the others is there.
+        TypeError: If a view is missing, or labels, or one of the others, are there.
         ValueError: If the shapes differ.
     """
-    if view is None or any(other is not None for other in others):
+    names = ("key_labels", "key_embeddings", "pairs")
+    received = [
+        name for name, value in zip(names, others, strict=True) if value is not None
+    ]
+    if view is None:
+        received.append("y_true=None")
+    elif is_reversed(view, other):
+        received.append("labels in the place of y_pred")
+    if received:
         raise TypeError(
             f"{type(loss).__name__} is called with two views of the same rows, "
-            "loss(view, other_view), and without labels, keys or pairs."
+            "loss(view, other_view), and without labels, keys or pairs. Received: "
+            f"{', '.join(received)}."
         )
     for name, rows in (("y_true", view), ("y_pred", other)):
         shape = np.shape(rows) if is_host_data(rows) else tuple(rows.shape)

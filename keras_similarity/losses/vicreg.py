@@ -95,6 +95,7 @@ class VicReg(TwoViewLoss):
     """
 
     default_name = "vicreg_loss"
+    is_row_wise = False
 
     def __init__(
         self,

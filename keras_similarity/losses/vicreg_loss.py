@@ -54,6 +54,7 @@ class VICRegLoss(TwoViewLoss):
         (0.0, 100.0)
     """
 
+    is_row_wise = False
     takes_sample_weight = False
 
     def __init__(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 from keras_similarity.losses.head import LossHead
 from keras_similarity.losses.metric_loss import MetricLoss, registry
@@ -31,16 +32,25 @@ PAIR_LOSSES = frozenset(
     }
 )
 
+_OPTIONS = frozenset(inspect.signature(MetricLoss).parameters)
+
 
 class LossWrapper(MetricLoss):
     """A loss around other losses: their weights and their state are its own, too.
 
     Args:
         inner_losses: The losses inside, one at least.
-        **kwargs: Those of `MetricLoss`.
+        **kwargs: Those of `MetricLoss` that are in `own_options`.
+
+    Raises:
+        TypeError: If there is another one, which the losses inside would not see.
     """
 
+    #: Those options of `MetricLoss` that are the wrapper's, not the inner losses'.
+    own_options: ClassVar[frozenset[str]] = frozenset({"name", "dtype"})
+
     def __init__(self, inner_losses: Sequence[MetricLoss], **kwargs: Any) -> None:
+        self._refuse_options_of_inner_losses(kwargs)
         # First: the base class says whether the loss is training.
         self.inner_losses = list(inner_losses)
         super().__init__(self.inner_losses[0].distance, **kwargs)
@@ -79,6 +89,15 @@ class LossWrapper(MetricLoss):
         config = super().get_config()
         return {name: config[name] for name in ("name", "dtype") if name in config}
 
+    def _refuse_options_of_inner_losses(self, options: Mapping[str, Any]) -> None:
+        for name in options:
+            if name in _OPTIONS - self.own_options:
+                raise TypeError(
+                    f"`{name}` must not be given to {type(self).__name__}, which has "
+                    f"none of its own. Received: {name}={options[name]!r}. Give it to "
+                    "the inner loss."
+                )
+
 
 def pair_loss(
     loss: Any, needed_by: str, also: frozenset[str] = frozenset()
@@ -106,8 +125,3 @@ def pair_loss(
             f"defines `anchor_losses`. Received: {type(loss).__name__}."
         )
     return loss
-
-
-def own_reduction(loss: MetricLoss) -> str | None:
-    """The `reduction` that a loss was made with."""
-    return "auto" if loss.reducer is not None else loss.reduction

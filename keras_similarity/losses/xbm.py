@@ -41,6 +41,7 @@ class XBM(MemoryLoss):
         **kwargs: `dtype`, as Keras' losses.
 
     Raises:
+        TypeError: If another option of the loss inside is given here.
         ValueError: If the loss looks at more than pairs, or a size is not positive.
 
     Reference:
@@ -57,6 +58,7 @@ class XBM(MemoryLoss):
     """
 
     default_name = "xbm_loss"
+    own_options = frozenset({"name", "dtype", "reduction"})
 
     def __init__(
         self,

@@ -67,6 +67,10 @@ class Miner:
             key_labels: Integers `[M]` of `key_embeddings`.
             key_embeddings: Keys `[M, D]` that take the place of the batch.
             pairs: Pairs to choose from, in place of those that the labels make.
+
+        Raises:
+            TypeError: If labels are no integers, or stand where the embeddings belong.
+            ValueError: If shapes do not fit.
         """
         distance = self.distance or self.default_distance()
         return self.mine_batch(

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from keras_similarity.array_ops import is_host_data
+from keras_similarity.arrays import to_numpy
 from keras_similarity.backend import ops
 from keras_similarity.distances import Distance
+from keras_similarity.distances.stats import is_concrete
 from keras_similarity.pairs.pairs import Pairs, comparable_labels, compare_labels
 from keras_similarity.pairs.sample_weights import sample_weights
 
@@ -63,7 +65,7 @@ class Batch:
         self._names = names
         self._made: dict[str, Any] = {}
         self._labels, self._key_labels = labels, key_labels
-        _check_order(labels, embeddings)
+        check_order(labels, embeddings)
         self.embeddings = _as_embeddings(names[1], embeddings)
         self.has_keys = key_embeddings is not None
         self.keys = self.embeddings
@@ -180,7 +182,8 @@ class Batch:
         if self._labels is None:
             if pairs is None and (self._key_labels is not None or not self.has_keys):
                 raise ValueError(
-                    f"`{labels_name}` must be the labels if no `pairs` are given."
+                    f"`{labels_name}` must be the labels if no `pairs` are given. "
+                    f"Received: {labels_name}=None."
                 )
             return
         check_rows(labels_name, self._labels, rows_name, self.embeddings)
@@ -188,7 +191,8 @@ class Batch:
             return
         if (self._key_labels is None) == self.has_keys:
             raise ValueError(
-                "`key_labels` and `key_embeddings` belong together: give both, or none."
+                "`key_labels` and `key_embeddings` belong together: give both, or none. "
+                f"Received: `{'key_embeddings' if self.has_keys else 'key_labels'}` only."
             )
         if self.has_keys:
             check_rows("key_labels", self._key_labels, "key_embeddings", self.keys)
@@ -196,7 +200,7 @@ class Batch:
 
 def check_rows(name: str, column: Any, rows_name: str, rows: Tensor) -> None:
     """Raises a `ValueError` unless `column`, `[N]` or `[N, 1]`, has an entry each row."""
-    shape = tuple(np.shape(column) if is_host_data(column) else column.shape)
+    shape = _shape(column)
     is_column = len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)
     count = rows.shape[0]
     if not is_column or (None not in (shape[0], count) and shape[0] != count):
@@ -207,23 +211,43 @@ def check_rows(name: str, column: Any, rows_name: str, rows: Tensor) -> None:
         )
 
 
-def _check_order(labels: Any, embeddings: Any) -> None:
+def check_order(labels: Any, embeddings: Any) -> None:
     """Raises a `TypeError` if labels and embeddings come the other way round."""
-    shape = np.shape(embeddings) if is_host_data(embeddings) else embeddings.shape
-    if (
-        len(shape) == 1
-        and len(getattr(labels, "shape", ())) == 2
-        and _is_whole(embeddings)
-    ):
+    if is_reversed(labels, embeddings):
         raise TypeError(
             "A metric loss is called as loss(labels, embeddings); PyTorch Metric "
             "Learning's order, loss(embeddings, labels), is the other way round. "
-            f"Received: shapes {tuple(labels.shape)} and {tuple(shape)}."
+            f"Received: shapes {_shape(labels)} and {_shape(embeddings)}."
         )
 
 
+def is_reversed(labels: Any, embeddings: Any) -> bool:
+    """Do the labels look like embeddings, and the embeddings like labels?
+
+    Embeddings `[N, 1]` of whole numbers are fine beside labels `[N]` or `[N, 1]`.
+    """
+    column = _shape(embeddings)
+    # First: of embeddings nothing more is asked, so that the question is cheap.
+    if column[1:] not in ((), (1,)):
+        return False
+    rows = _shape(labels)
+    has_rows = len(rows) == 2 and rows[:1] == column[:1]
+    is_wide = has_rows and (len(column) == 1 or rows[1] != 1)
+    return is_wide and _is_whole(embeddings)
+
+
+def _shape(array: Any) -> tuple[int | None, ...]:
+    return tuple(np.shape(array) if is_host_data(array) else getattr(array, "shape", ()))
+
+
 def _is_whole(array: Any) -> bool:
-    return "int" in str(np.asarray(array).dtype if is_host_data(array) else array.dtype)
+    """Are they integers, or floats that are known to be whole?"""
+    if not is_concrete(array):
+        return "int" in str(array.dtype)
+    values = to_numpy(array)
+    return values.dtype.kind in "iu" or (
+        values.dtype.kind == "f" and bool((values == np.round(values)).all())
+    )
 
 
 def _as_embeddings(name: str, embeddings: Any) -> Tensor:

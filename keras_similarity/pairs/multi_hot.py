@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from keras_similarity.array_ops import is_host_data
-from keras_similarity.backend import ops
+from keras_similarity.backend import full_precision, ops
 from keras_similarity.pairs.pairs import Pairs
 from keras_similarity.pairs.similarity import graded_pairs
 
@@ -70,7 +70,8 @@ def pairs_from_multi_hot(
 
 def jaccard(labels: Tensor, keys: Tensor) -> Tensor:
     """Shared labels over labels of either, `[N, M]`, of floats `[N, C]` and `[M, C]`."""
-    shared = labels @ ops.transpose(keys)
+    with full_precision(labels):  # In bfloat16 counts above 256 are rounded.
+        shared = labels @ ops.transpose(keys)
     either = ops.sum(labels, axis=1)[:, None] + ops.sum(keys, axis=1)[None, :] - shared
     return ops.divide_no_nan(shared, either)
 

@@ -146,14 +146,18 @@ def comparable_labels(
 
     Ids beyond int32 that are the host's are numbered anew, so that no backend can
     confuse them.
+
+    Raises:
+        TypeError: If labels are no integers, floats with integer values included.
+        ValueError: If their shape is wrong.
     """
     if not is_host_data(labels, key_labels):
         tensor = _as_label_tensor(labels, name)
         if key_labels is labels:
             return tensor, tensor
         return tensor, _as_label_tensor(key_labels, "key_labels")
-    labels = check_labels(labels, name=name)
-    key_labels = check_labels(key_labels, name="key_labels")
+    labels = check_labels(labels, name=name, allow_floats=False)
+    key_labels = check_labels(key_labels, name="key_labels", allow_floats=False)
     both = np.concatenate([labels, key_labels])
     if both.size and not (_INT32.min <= both.min() and both.max() <= _INT32.max):
         # Equal stays equal: only the ids change; to negative ones, for nobody to take

@@ -35,8 +35,9 @@ class DivisorReducer(Reducer):
         divisor = sub_loss.divisor
         if divisor is None:
             raise ValueError(
-                "`DivisorReducer` is for losses that say what to divide by, and this one "
-                "does not. Use `MeanReducer`, or another."
+                "`DivisorReducer` is for losses that say what to divide by. Received: "
+                f"values of the kind {sub_loss.kind!r} of a loss that does not. Use "
+                "`MeanReducer`, or another."
             )
         divisor = ops.convert_to_tensor(divisor, dtype=totals.dtype)
         return ops.divide_no_nan(ops.sum(totals), divisor)

@@ -437,14 +437,14 @@ def test_multiple_losses_are_a_weighted_sum():
                 *BATCHES[0], key_labels=[0], key_embeddings=np.ones((1, 4))
             ),
             TypeError,
-            "keys of CrossBatchMemory are its memory",
+            "keys of CrossBatchMemory are its memory.*: key_labels, key_embeddings[.]",
         ),
         (
             lambda: XBM("triplet", 9)(
                 *BATCHES[0], pairs=Pairs(np.eye(6) > 0, np.eye(6) > 0)
             ),
             TypeError,
-            "keys of XBM are its memory",
+            "keys of XBM are its memory.* Received: pairs[.]",
         ),
         (
             lambda: CrossBatchMemory("nt_xent", 4)(*BATCHES[0], enqueue_mask=[True]),
@@ -480,13 +480,88 @@ def test_multiple_losses_are_a_weighted_sum():
                 *BATCHES[0], pairs=Pairs(np.eye(6) > 0, np.eye(6) > 0)
             ),
             ValueError,
-            "`pairs` must be None",
+            "`pairs` must be None.* Received: pairs",
+        ),
+        (
+            lambda: CrossBatchMemory("nt_xent", 4)(
+                *BATCHES[0],
+                pairs=Pairs(np.eye(6) > 0, np.eye(6) > 0),
+                enqueue_mask=[True] * 6,
+            ),
+            ValueError,
+            "`pairs` and `enqueue_mask` exclude .* Received: both",
+        ),
+        (
+            lambda: CrossBatchMemory("nt_xent", 4, 6, "triplet_margin")(
+                *BATCHES[0], pairs=Pairs(np.eye(6) > 0, np.eye(6) > 0)
+            ),
+            ValueError,
+            "`pairs` cannot be added .* Received: a miner that gives Triplet",
+        ),
+        (
+            lambda: XBM("triplet", 9).queue,
+            ValueError,
+            "`embedding_size` must be known .* Received: embedding_size=None",
         ),
     ],
 )
 def test_wrong_arguments_are_named(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+INNER_OPTIONS = {
+    "distance": "l2",
+    "miner": "multi_similarity",
+    "reducer": "sum",
+    "reduction": "sum",
+    "embedding_regularizer": "lp",
+    "embedding_reg_weight": 2.0,
+    "remove_diagonal": False,
+}
+TAKE_INNER_OPTIONS = {
+    "multiple": (lambda **options: MultipleLosses(["nt_xent"], **options), ()),
+    "self-supervised": (lambda **options: SelfSupervisedLoss("nt_xent", **options), ()),
+    "xbm": (lambda **options: XBM("nt_xent", 4, **options), ("reduction",)),
+    "cross-batch": (
+        lambda **options: CrossBatchMemory("nt_xent", 4, **options),
+        ("miner",),
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("make", "own"), TAKE_INNER_OPTIONS.values(), ids=TAKE_INNER_OPTIONS
+)
+def test_options_of_the_inner_loss_are_kept_or_refused(make, own):
+    make(name="mine", dtype="float32")
+    for option, value in INNER_OPTIONS.items():
+        if option in own:
+            assert make(**{option: value}).get_config()[option] not in (None, "auto")
+            continue
+        message = f"`{option}` must not be given .*{option}={value!r}.*to the inner loss"
+        with pytest.raises(TypeError, match=message):
+            make(**{option: value})
+    with pytest.raises(TypeError, match="redution"):
+        make(redution="sum")
+
+
+@pytest.mark.parametrize("inner", [NTXentLoss(), NTXentLoss(reduction="sum")])
+def test_a_wrapper_reduces_as_the_loss_inside(inner):
+    for wrapper in (
+        SelfSupervisedLoss(inner),
+        XBM(inner, 4),
+        CrossBatchMemory(inner, 4),
+    ):
+        assert wrapper.reducer is inner.reducer
+        assert wrapper.reduction == inner.reduction
+
+
+def test_a_memory_takes_no_labels_that_were_floats():
+    for loss in (CrossBatchMemory("nt_xent", 4), XBM("nt_xent", 9)):
+        with pytest.raises(TypeError, match="`y_true` must be integers; as float32"):
+            loss(np.float32([16777216, 16777217, 1, 1, 2, 2]), BATCHES[0][1])
+        loss([16777216, 16777217, 1, 1, 2, 2], BATCHES[0][1])
 
 
 def test_a_refused_call_changes_nothing():

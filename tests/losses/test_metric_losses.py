@@ -11,6 +11,7 @@ from keras_similarity.backend import framework, ops
 from keras_similarity.losses import MultiSimilarityLoss, TripletLoss
 from keras_similarity.pairs import Pairs
 from tests.backend import eager, gradient, jit
+from tests.losses import every
 
 LOSSES = {
     "triplet, soft margin": TripletLoss(),
@@ -192,8 +193,14 @@ def test_mining_drops_the_anchors_without_a_hard_pair():
             "`y_true` must hold one value a row of `y_pred`",
         ),
         (lambda: TripletLoss()([0, 1], np.ones((2, 3, 4))), "embeddings of the shape"),
-        (lambda: TripletLoss()(None, EMBEDDINGS), "`y_true` must be the labels"),
-        (lambda: TripletLoss()([0] * 5, EMBEDDINGS, key_labels=[1]), "belong together"),
+        (
+            lambda: TripletLoss()(None, EMBEDDINGS),
+            "`y_true` must be the labels.* Received: y_true=None",
+        ),
+        (
+            lambda: TripletLoss()([0] * 5, EMBEDDINGS, key_labels=[1]),
+            "belong together.* Received: `key_labels` only",
+        ),
         (lambda: TripletLoss()(3, EMBEDDINGS), "`y_true` must hold one value a row"),
         (lambda: TripletLoss()([], np.ones((0, 4))), "at least one of them"),
         (lambda: TripletLoss()([0] * 5, EMBEDDINGS, [1.0, 2.0]), "`sample_weight`"),
@@ -208,18 +215,63 @@ def test_wrong_arguments_are_named(make, message):
         make()
 
 
-def test_the_argument_order_of_pytorch_metric_learning_is_refused():
-    with pytest.raises((TypeError, ValueError), match="loss\\(labels, embeddings\\)"):
-        TripletLoss()(EMBEDDINGS, np.arange(5))
+ROWS = np.random.default_rng(1).normal(size=(5, 6)).astype("float32")
+CLASSES = np.array([0, 0, 1, 1, 0])
+LABELS_AS = {
+    "array": CLASSES,
+    "list": CLASSES.tolist(),
+    "column": CLASSES[:, None],
+    "floats": CLASSES.astype("float32"),
+    "column of floats": CLASSES[:, None].astype("float32"),
+}
+
+
+@pytest.mark.parametrize("labels", LABELS_AS.values(), ids=LABELS_AS)
+@pytest.mark.parametrize("name", every.names())
+def test_the_argument_order_of_pytorch_metric_learning_is_refused(name, labels):
+    loss = every.make(name)
+    message = r"loss\(embeddings, labels\), is the other way round"
+    if every.takes_two_views(loss):
+        message = "without labels.* Received: labels in the place"
+    tensors = ops.convert_to_tensor(ROWS), ops.convert_to_tensor(labels)
+    for embeddings, ids in ((ROWS, labels), (ROWS.tolist(), labels), tensors):
+        with pytest.raises(TypeError, match=message):
+            loss(embeddings, ids)
+
+
+def test_the_other_order_is_refused_where_labels_are_not_looked_at():
+    loss = losses.ManifoldLoss(6, 4, meta_classes="random")
+    with pytest.raises(TypeError, match="other way round"):
+        loss(ROWS, CLASSES[:, None])
+
+
+def test_embeddings_of_one_whole_number_are_embeddings():
+    for labels in (CLASSES, CLASSES[:, None]):
+        assert np.isfinite(float(TripletLoss("l1")(labels, CLASSES[::-1, None])))
+    column = CLASSES[:, None].astype("float32")
+    assert float(losses.VicReg(reduction="sum")(column, column)) > 0
 
 
 @pytest.mark.skipif(framework() != "torch", reason="autocast is torch's")
-@all_losses
-def test_autocast_does_not_lower_the_precision(loss):
+@pytest.mark.parametrize("name", every.names())
+def test_autocast_does_not_lower_the_precision(name):
     import torch
 
-    labels, x = np.array([0, 0, 1, 1, 0]), torch.tensor(EMBEDDINGS)
+    loss = every.make(name)
+    loss.training = False  # Called twice, it must be in one state.
+    x = torch.tensor(ROWS)
+    first = x.flip(0) if every.takes_two_views(loss) else CLASSES
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = loss(labels, x)
+        found = loss(first, x)
     assert found.dtype == torch.float32
-    np.testing.assert_allclose(float(found), float(loss(labels, x)), rtol=1e-6)
+    np.testing.assert_allclose(found.detach(), loss(first, x).detach(), rtol=1e-6)
+
+
+@pytest.mark.skipif(framework() != "torch", reason="autocast is torch's")
+def test_autocast_does_not_lower_the_precision_of_single_values():
+    import torch
+
+    loss, x = losses.AngularLoss(), torch.tensor(ROWS)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = loss.call(CLASSES, x)
+    np.testing.assert_allclose(found, loss.call(CLASSES, x), rtol=1e-6)

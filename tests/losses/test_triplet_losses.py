@@ -6,6 +6,7 @@ import pytest
 from keras_similarity.backend import keras, ops
 from keras_similarity.losses import (
     AngularLoss,
+    CrossBatchMemory,
     DynamicSoftMarginLoss,
     FastAPLoss,
     HistogramLoss,
@@ -205,6 +206,17 @@ def test_beta_is_learned_and_restored():
     assert copy.get_config() == loss.get_config()
 
 
+@pytest.mark.parametrize("labels", [[0, 1, 2, 3], [-1, 0, 1, 2], [0, 1, 2, 2**40]])
+def test_labels_without_a_beta_are_refused(labels):
+    loss = MarginLoss(learn_beta=True, num_classes=3)
+    with pytest.raises(ValueError, match=r"`y_true` must be from 0 to 2.* Received"):
+        loss(np.array(labels), X[:4])
+    with pytest.raises(ValueError, match="`y` must be from 0 to 2"):
+        CrossBatchMemory(loss, 3).check_classes(labels, "y")
+    for free in (MarginLoss(learn_beta=True), MarginLoss(num_classes=3)):
+        assert np.isfinite(float(free(np.array(labels), X[:4])))
+
+
 @pytest.mark.parametrize("make", [TripletMarginLoss, MarginLoss])
 def test_random_triplets_are_drawn_anew(make):
     labels = np.arange(14) % 3
@@ -298,6 +310,10 @@ def test_large_costs_lose_nothing(monkeypatch):
         (lambda: HistogramLoss(distance="l2"), "must measure cosines"),
         (lambda: DynamicSoftMarginLoss(distance="l1"), "must be an LpDistance"),
         (lambda: DynamicSoftMarginLoss(num_bins=1), "`num_bins` at least 2"),
+        (
+            lambda: MarginLoss(learn_beta=True, num_classes=0),
+            "`num_classes` must be .*=0",
+        ),
         (lambda: MarginLoss(triplets_per_anchor=0), "`triplets_per_anchor` must be"),
         (lambda: TripletMarginLoss(triplets_per_anchor="one"), "`triplets_per_anchor`"),
     ],

@@ -237,7 +237,7 @@ def test_rows_are_weighted_where_they_have_losses():
     found = SimCLRLoss()(VIEW, OTHER, weights)
     np.testing.assert_allclose(float(found), np.mean(weights * each), rtol=1e-5)
     for loss in (Barlow(), VICRegLoss()):
-        with pytest.raises(ValueError, match="`sample_weight` cannot be used"):
+        with pytest.raises(ValueError, match=r"`sample_weight` cannot .*\(6,\)"):
             loss(VIEW, OTHER, weights)
     inner = TripletMarginLoss(reduction="none")
     each = value(SelfSupervisedLoss(inner), VIEW, OTHER)
@@ -257,16 +257,16 @@ def test_rows_are_weighted_where_they_have_losses():
         ),
         (lambda: SimCLRLoss(distance="cosine"), TypeError, "distance"),
         (lambda: Barlow(reduction="sum", reducer="mean"), ValueError, "say the same"),
-        (lambda: VicReg()(None, VIEW), TypeError, "two views of the same rows"),
+        (lambda: VicReg()(None, VIEW), TypeError, "two views .* Received: y_true=None"),
         (
             lambda: VICRegLoss()(VIEW, OTHER, key_embeddings=OTHER),
             TypeError,
-            "two views of the same rows",
+            "two views of the same rows.* Received: key_embeddings",
         ),
         (
             lambda: SimCLRLoss()(VIEW, OTHER, pairs=Pairs(VIEW > 0, VIEW > 0)),
             TypeError,
-            "without labels, keys or pairs",
+            "without labels, keys or pairs.* Received: pairs",
         ),
         (lambda: SimCLRLoss()(VIEW, OTHER[:3]), ValueError, "views of one shape"),
         (

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_similarity.backend import ops
+from keras_similarity.backend import framework, ops
 from keras_similarity.losses import ContrastiveLoss, TripletMarginLoss
 from keras_similarity.pairs import (
     Pairs,
@@ -145,6 +145,17 @@ def test_a_matrix_and_a_function_of_it_are_the_same():
     assert_same(arrays(found), expected)
     found = pairs_from_similarity(similarity, has_keys=True, **options)
     assert_same(arrays(found), expected)
+
+
+@pytest.mark.skipif(framework() != "torch", reason="autocast is torch's")
+def test_autocast_does_not_round_counts_of_labels():
+    import torch
+
+    labels = np.ones((2, 301))
+    labels[1, 0] = 0
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        pairs = pairs_from_multi_hot(labels)
+    np.testing.assert_allclose(pairs.positive_weights[0, 1], 300 / 301, rtol=1e-6)
 
 
 def test_without_weights_each_pair_counts_once():

@@ -45,6 +45,22 @@ def test_float_tensors_are_refused_since_ids_may_have_collided():
         pairs_from_labels(ops.convert_to_tensor(np.array([1.0, 2.0], "float32")))
 
 
+@pytest.mark.parametrize(
+    "labels", [np.float32([16777216, 16777217]), np.array([1.0, 2.0]), [1.0, 2.0]]
+)
+def test_floats_of_the_host_are_refused_too(labels):
+    with pytest.raises(TypeError, match=r"`labels` must be integers; .*float.*Cast them"):
+        pairs_from_labels(labels)
+    with pytest.raises(TypeError, match="`key_labels` must be integers; as float"):
+        pairs_from_labels([1, 2], labels)
+
+
+def test_lists_of_integers_are_labels():
+    found = pairs_from_labels([16777216, 16777217], [16777217]).positive_mask
+    assert ops.convert_to_numpy(found).tolist() == [[False], [True]]
+    assert pairs_from_labels([1, 2], []).positive_mask.shape == (2, 0)
+
+
 def test_labels_of_the_wrong_shape_are_refused():
     with pytest.raises(ValueError, match=r"labels.shape=\(2, 3\)"):
         pairs_from_labels(ops.convert_to_tensor(np.zeros((2, 3), "int32")))
