@@ -76,7 +76,9 @@ PEER_LIMITS = {
     **dict.fromkeys(("TripletMarginLoss", "MarginLoss", "DynamicSoftMarginLoss"), 512),
     **dict.fromkeys(("HistogramLoss", "AngularLoss"), 512),
     **dict.fromkeys(("PNPLoss", "SmoothAPLoss"), 512),
-    **dict.fromkeys(("ManifoldLoss", "SignalToNoiseRatioContrastiveLoss"), 1024),
+    "ManifoldLoss": 1024,
+    "SignalToNoiseRatioContrastiveLoss": 1024,
+    "ThresholdConsistentMarginLoss": 1024,
 }
 PEER_LIMIT = 4096
 # Our arguments where the peer's defaults are other ones.

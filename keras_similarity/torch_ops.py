@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from keras import ops
+from keras.src.backend.torch.core import get_device  # It has no public name.
 
 Tensor = Any
 
@@ -24,6 +25,8 @@ _SUMMED = {
     torch.float64: torch.float64,
 }
 _FLOATS = frozenset((torch.float32, torch.float64))
+# Of no axis Keras reduces nothing, and torch everything.
+_NO_AXES: tuple[Any, ...] = ((), [])
 _DTYPES = {
     "bool": torch.bool,
     "int32": torch.int32,
@@ -50,7 +53,7 @@ def _reduction(name: str, native: Callable[..., Tensor]) -> Any:
     general = getattr(ops, name)
 
     def operation(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-        if not _is_float(x) or axis == ():
+        if not _is_float(x) or axis in _NO_AXES:
             return general(x, axis=axis, keepdims=keepdims)
         return native(x, tuple(range(x.dim())) if axis is None else axis, keepdims)
 
@@ -98,8 +101,8 @@ class TorchOps:
 
     @staticmethod
     def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-        is_plain = isinstance(x, torch.Tensor) and x.dtype in _SUMMED and axis != ()
-        if not is_plain:
+        is_plain = isinstance(x, torch.Tensor) and x.dtype in _SUMMED
+        if not is_plain or axis in _NO_AXES:
             return ops.sum(x, axis=axis, keepdims=keepdims)
         axis = tuple(range(x.dim())) if axis is None else axis
         return torch.sum(x, axis, keepdims, dtype=_SUMMED[x.dtype])
@@ -107,7 +110,8 @@ class TorchOps:
     @staticmethod
     def arange(*range_: Any, dtype: Any = None) -> Tensor:
         wanted = _DTYPES.get(dtype)
-        if wanted is None or not _HAS_HOST_ALONE:
+        # Inside of `keras.device(...)` it belongs elsewhere.
+        if wanted is None or not _HAS_HOST_ALONE or get_device() != "cpu":
             return ops.arange(*range_, dtype=dtype)
         return torch.arange(*range_, dtype=wanted)
 
@@ -156,7 +160,8 @@ class TorchOps:
 
     @staticmethod
     def any(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-        if isinstance(x, torch.Tensor) and isinstance(axis, int):
+        is_mask = isinstance(x, torch.Tensor) and x.dtype is torch.bool
+        if is_mask and isinstance(axis, int):
             return torch.any(x, axis, keepdims)
         return ops.any(x, axis=axis, keepdims=keepdims)
 
@@ -224,7 +229,8 @@ class TorchOps:
         data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False
     ) -> Tensor:
         """The same for indices that are all below `num_segments`, in full precision."""
-        if num_segments is None or not _are_tensors(data, segment_ids):
+        is_plain = _is_float(data) and isinstance(segment_ids, torch.Tensor)
+        if num_segments is None or not is_plain:
             return ops.segment_sum(data, segment_ids, num_segments, sorted)
         sums = data.new_zeros((num_segments, *data.shape[1:]))
         return sums.index_add(0, segment_ids, data)

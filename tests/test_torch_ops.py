@@ -5,7 +5,9 @@ import pytest
 
 from keras_similarity.backend import framework, keras, ops
 
-pytestmark = pytest.mark.skipif(framework() != "torch", reason="They are torch's.")
+if framework() != "torch":
+    pytest.skip("They are torch's.", allow_module_level=True)
+import torch
 
 MATRIX = np.array([[0.5, -2.0, 0.0], [3.0, 1e-3, -0.25]])
 INTEGERS = np.array([[2, 0, 1], [1, 1, 2]], "int32")
@@ -25,9 +27,8 @@ def assert_same(name, *args, **kwargs):
     expected = getattr(keras.ops, name)(*args, **kwargs)
     lowered = "float64" in str(found.dtype) and "float32" in str(expected.dtype)
     assert found.dtype == expected.dtype or lowered
-    np.testing.assert_allclose(
-        found.detach().numpy(), expected.detach().numpy(), rtol=1e-6
-    )
+    found, expected = (each.detach().double().numpy() for each in (found, expected))
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
@@ -88,6 +89,7 @@ def test_choices(dtype):
     assert_same("divide_no_nan", x, tensor(INTEGERS))
     assert_same("any", mask, axis=1, keepdims=True)
     assert_same("any", mask)
+    assert_same("any", tensor(INTEGERS, "uint8"), axis=1)
 
 
 def test_a_quotient_by_zero_has_slope_0():
@@ -124,6 +126,73 @@ def test_sums_of_segments():
     assert_same("segment_sum", x[0], tensor([1, 1, 0], "int32"))
     wide = ops.segment_sum(tensor([1.0, 1e-12], "float64"), tensor([0, 0]), 1)
     assert wide.item() == 1.0 + 1e-12  # Keras sums in float32.
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "int32"])
+def test_sums_of_segments_of_other_dtypes_are_those_of_keras(dtype):
+    assert_same("segment_sum", tensor([1, 2, 3], dtype), tensor([1, 0, 1]), 3)
+
+
+@pytest.mark.parametrize("axis", [(), []])
+@pytest.mark.parametrize("name", ["amax", "amin", "mean", "sum"])
+def test_over_no_axis_nothing_is_reduced(name, axis):
+    assert_same(name, tensor(MATRIX, "float32"), axis=axis)
+
+
+def test_a_range_is_on_the_device_that_keras_is_told():
+    assert ops.arange(3, dtype="int32").device.type == "cpu"
+    with keras.device("meta"):
+        assert ops.arange(3, dtype="int32").is_meta
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", sorted({*EACH, *POSITIVE} - {"sign", "zeros_like"}))
+def test_gradients_of_elementwise_functions(name, dtype):
+    assert_same_gradient(name, np.abs(MATRIX) if name in POSITIVE else MATRIX, dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("axis", [None, 1])
+@pytest.mark.parametrize("name", [*REDUCTIONS, "softmax", "log_softmax"])
+def test_gradients_of_reductions(name, axis, dtype):
+    assert_same_gradient(name, MATRIX, dtype, axis=axis)
+    assert_same_gradient(name, np.ones((2, 3)), dtype, axis=axis)  # All are extreme.
+
+
+def assert_same_gradient(name, array, dtype, **kwargs):
+    """The same gradient as Keras' function, infinities and NaN included."""
+    slopes = []
+    for namespace in (ops, keras.ops):
+        x = tensor(array, dtype).requires_grad_()
+        values = getattr(namespace, name)(x, **kwargs)
+        factors = torch.arange(1.0, values.numel() + 1).reshape(values.shape)
+        (values * factors).sum().backward()
+        slopes.append(x.grad)
+    assert slopes[0].dtype == slopes[1].dtype
+    np.testing.assert_allclose(*(slope.numpy() for slope in slopes), rtol=1e-6)
+
+
+def test_they_compile_to_one_graph():
+    def value(x, mask):
+        rows = ops.arange(ops.shape(x)[0], dtype="int32")
+        x = ops.where(mask, ops.abs(x), ops.square(x)) + ops.zeros_like(x)
+        x = ops.concatenate([x, ops.softplus(x)], axis=1) + ops.amax(x)
+        x = ops.maximum(ops.sigmoid(x), ops.minimum(x, ops.relu(x)))
+        logs = ops.logsumexp(x, axis=1, keepdims=True) - ops.log_softmax(x, axis=1)
+        x = ops.sqrt(ops.clip(logs, 0.0, 9.0)) * ops.cumsum(ops.softmax(x), axis=1)
+        picked = ops.take(x, rows, axis=0) + ops.amin(x, axis=1, keepdims=True)
+        sums = ops.segment_sum(picked, rows, num_segments=2)
+        has_any = ops.cast(ops.any(mask, axis=1, keepdims=True), x.dtype)
+        parts = ops.divide_no_nan(sums, ops.exp(ops.stop_gradient(x)))
+        return ops.sum(ops.mean(parts * has_any, axis=0) * ops.rsqrt(1.0 + x[0]))
+
+    found = []
+    for function in (value, torch.compile(value, backend="eager", fullgraph=True)):
+        x = tensor(MATRIX, "float32").requires_grad_()
+        scalar = function(x, tensor(MASK))
+        scalar.backward()
+        found.append((scalar.item(), *x.grad.numpy().ravel()))
+    np.testing.assert_allclose(*found, rtol=1e-6)
 
 
 def test_what_is_no_tensor_is_taken_as_keras_takes_it():

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from typing import Any, ClassVar
 
 from keras_similarity import regularizers
+from keras_similarity.array_ops import dtype_name
 from keras_similarity.backend import keras, ops
 from keras_similarity.losses.classes import check_classes, positive_integer
 from keras_similarity.losses.metric_loss import MetricLoss
@@ -158,6 +159,7 @@ class ClassWeightLoss(MetricLoss):
         if self.weight_regularizer is None:
             return terms
         penalty = self.weight_regularizer(self.class_rows) * self.weight_reg_weight
+        penalty = ops.cast(penalty, dtype_name(terms["loss"].values))
         return {**terms, "weight_reg_loss": SubLoss(penalty, kind="reduced")}
 
     def _check_batch(self, batch: Batch) -> None:

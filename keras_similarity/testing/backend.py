@@ -18,6 +18,9 @@ def eager(function: Callable[..., Any]) -> Callable[..., Any]:
 def jit(function: Callable[..., Any], *, full_graph: bool = True) -> Callable[..., Any]:
     """The function compiled: `jax.jit`, `torch.compile`, or `tf.function` with XLA.
 
+    On torch it is traced to a graph, which finds what cannot be compiled, and the graph
+    runs as it is: its backend `inductor` would take minutes for a suite of losses.
+
     Args:
         function: Of tensors to tensors.
         full_graph: On torch, is a break of the graph an error?
@@ -35,6 +38,42 @@ def jit(function: Callable[..., Any], *, full_graph: bool = True) -> Callable[..
     import tensorflow as tf
 
     return tf.function(function, jit_compile=True)
+
+
+def jit_with_gradient(
+    function: Callable[..., Any], *, full_graph: bool = True
+) -> Callable[..., tuple[Any, Any]]:
+    """The scalar `function(array, *others)` and its gradient in `array`, compiled.
+
+    Args:
+        function: Of tensors to a scalar.
+        full_graph: As of `jit`.
+    """
+    if framework() == "jax":
+        import jax
+
+        return jax.jit(jax.value_and_grad(function))
+    if framework() == "torch":
+        compiled = jit(function, full_graph=full_graph)
+
+        def value_and_gradient(array: Any, *others: Any) -> tuple[Any, Any]:
+            array = array.detach().requires_grad_()
+            value = compiled(array, *others)
+            if value.requires_grad:  # Else it does not depend on it.
+                value.backward()
+            return value, ops.zeros_like(array) if array.grad is None else array.grad
+
+        return value_and_gradient
+    import tensorflow as tf
+
+    def taped(array: Any, *others: Any) -> tuple[Any, Any]:
+        with tf.GradientTape() as tape:
+            tape.watch(array)
+            value = function(array, *others)
+        zero = tf.UnconnectedGradients.ZERO
+        return value, tape.gradient(value, array, unconnected_gradients=zero)
+
+    return tf.function(taped, jit_compile=True)
 
 
 def gradients(function: Callable[..., Any], *arrays: Any) -> list[Any]:

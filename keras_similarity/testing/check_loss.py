@@ -83,15 +83,19 @@ def check_loss(
 
     - `gradient`: the gradient is that of the value, against finite differences;
     - `repeat`: a second call works, and gives the same;
-    - `jit`: compiled, it gives the same value;
+    - `jit`: compiled, it gives the same value and gradient (on torch it is traced, and
+      the graph runs as it is, without `inductor`);
     - `permutation`: the order of rows changes nothing;
     - `keys`: neither does the order of keys, so that nothing hangs on a diagonal;
     - `split`: half of the anchors against all keys have the losses that they have in the
-      whole batch, unless the loss declares `is_row_wise = False`;
+      whole batch, unless the loss declares `is_row_wise = False` (of a loss that refuses
+      keys only that each anchor has one);
     - `labels`: ids that floats cannot tell apart are told apart;
-    - `precision`: half-precision embeddings give the float32 value of what they hold;
+    - `precision`: half-precision embeddings give the float32 value and gradient of what
+      they hold;
     - `degenerate`: value and gradient are finite on coincident points, zero vectors, one
-      class, all labels different, one row, and embeddings of norm 1e-20 and 1e20;
+      class, all labels different, one row, pairs that are none, and embeddings of norm
+      1e-20 and 1e20;
     - `config`: `get_config`, through JSON, makes a loss with equal values.
 
     Args:

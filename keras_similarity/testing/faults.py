@@ -10,9 +10,10 @@ import numpy as np
 
 from keras_similarity.backend import framework, keras, ops
 from keras_similarity.losses import MetricLoss
+from keras_similarity.losses.class_weight_loss import ClassWeightLoss
 from keras_similarity.pairs import Pairs, pairs_from_labels
-from keras_similarity.testing.backend import jit
-from keras_similarity.testing.subject import Subject
+from keras_similarity.testing.backend import gradient, jit_with_gradient
+from keras_similarity.testing.subject import Subject, plain_call
 
 Check = Callable[[Subject], Iterator[str]]
 
@@ -21,6 +22,7 @@ CHECKS: dict[str, Check] = {}
 
 # Two float32 computations of one value.
 _SAME = 1e-4
+_ALL = slice(None)
 
 
 def check(name: str) -> Callable[[Check], Check]:
@@ -83,22 +85,25 @@ def second_call_is_like_the_first(subject: Subject) -> Iterator[str]:
 
 @check("jit")
 def jitted_is_eager(subject: Subject) -> Iterator[str]:
-    """Compiled by the backend, the loss gives the same value."""
-    expected = subject.number()
+    """Compiled by the backend, the loss gives the same value and gradient."""
+    expected, slope = subject.number(), subject.slope()
     labels = ops.convert_to_tensor(subject.labels.astype("int32"))
     x = ops.convert_to_tensor(subject.embeddings)
     full_graph = not getattr(subject.loss, "breaks_torch_graph", False)
-    compiled = jit(lambda labels, x: subject.value(x, labels), full_graph=full_graph)
+    compiled = jit_with_gradient(subject.value, full_graph=full_graph)
     try:
-        found = float(ops.convert_to_numpy(compiled(labels, x)))
+        value, found_slope = map(ops.convert_to_numpy, compiled(x, labels))
     except Exception as error:
         yield (
             f"it cannot be compiled ({_first_line(error)}): a Python branch or NumPy on "
             "a tensor?"
         )
         return
-    if _differ(found, expected):
-        yield f"compiled it gives {found:.6g}, eagerly {expected:.6g}"
+    if _differ(float(value), expected):
+        yield f"compiled it gives {value:.6g}, eagerly {expected:.6g}"
+    # One value at the edge of a bin or on a kink may round to its other side.
+    elif _slopes_differ(found_slope, slope, 1e-2):
+        yield "compiled it has another gradient than eagerly"
 
 
 @check("permutation")
@@ -118,24 +123,16 @@ def order_of_rows_is_nothing(subject: Subject) -> Iterator[str]:
 def order_of_keys_is_nothing(subject: Subject) -> Iterator[str]:
     """Keys in another order change nothing, so nothing hangs on a diagonal."""
     loss = subject.loss
-    if not _takes_pairs(loss):
+    if not _takes_keys(subject):
         return
-    order = np.roll(np.arange(len(subject.labels)), 1)
-    pairs = _pairs(subject)
-    expected = float(loss(None, subject.embeddings, pairs=_tensors(*pairs)))
-    if _differ(expected, subject.number()):
+    expected = float(_against_keys(subject, loss, None if loss.takes_pairs else _ALL))
+    if loss.takes_pairs and _differ(expected, subject.number()):
         yield (
             f"with pairs in place of the labels it gives {expected:.6g}, not "
             f"{subject.number():.6g}: it does not take its pairs from `pairs`"
         )
-    found = float(
-        loss(
-            None,
-            subject.embeddings,
-            key_embeddings=subject.embeddings[order],
-            pairs=_tensors(*(mask[:, order] for mask in pairs)),
-        )
-    )
+    order = np.roll(np.arange(len(subject.labels)), 1)
+    found = float(_against_keys(subject, loss, order))
     if _differ(found, expected):
         yield (
             f"with the keys in another order it gives {found:.6g}, not {expected:.6g}: "
@@ -146,29 +143,30 @@ def order_of_keys_is_nothing(subject: Subject) -> Iterator[str]:
 @check("split")
 def blocks_of_anchors_add_up(subject: Subject) -> Iterator[str]:
     """An anchor's loss hangs on its own row alone, where the loss says so."""
-    loss = subject.loss
-    if not _takes_pairs(loss) or not loss.is_row_wise:
+    loss, half = subject.loss, len(subject.labels) // 2
+    if not isinstance(loss, MetricLoss) or not loss.is_row_wise or _mines(loss):
         return
-    config = {**loss.get_config(), "reducer": None, "reduction": "none"}
-    each = type(loss).from_config(config)
-    pairs, x = _pairs(subject), subject.embeddings
-    whole = ops.convert_to_numpy(each(None, x, pairs=_tensors(*pairs)))
-    half = len(x) // 2
-    parts = [
-        ops.convert_to_numpy(
-            each(
-                None,
-                x[rows],
-                key_embeddings=x,
-                pairs=_tensors(*(mask[rows] for mask in pairs)),
-            )
+    each, measure = _unreduced(loss), _measure(subject)
+    if measure is None and subject.call is not plain_call:
+        return  # It may reduce the values itself.
+    whole = subject.value(loss=each) if measure is None else measure(subject, each)
+    if tuple(whole.shape) != subject.labels.shape:
+        yield (
+            'with `reduction="none"` it has no value for each anchor: it should declare '
+            "`is_row_wise = False`"
         )
+        return
+    if measure is None:
+        return
+    parts = [
+        ops.convert_to_numpy(measure(subject, each, rows=rows))
         for rows in (slice(0, half), slice(half, None))
     ]
+    whole = ops.convert_to_numpy(whole)
     if not np.allclose(np.concatenate(parts), whole, rtol=_SAME, atol=_SAME):
         yield (
             "half of the anchors against all keys have other losses than in the whole "
-            "batch: it looks at other anchors' rows; declare `is_row_wise = False`"
+            "batch: it is a global loss, and should declare `is_row_wise = False`"
         )
 
 
@@ -191,7 +189,10 @@ def labels_are_compared_exactly(subject: Subject) -> Iterator[str]:
 
 @check("precision")
 def precision_is_that_of_float32(subject: Subject) -> Iterator[str]:
-    """Half-precision embeddings give the float32 value of what they hold."""
+    """Half-precision embeddings give the float32 value of what they hold.
+
+    So they do the gradient, which is in half precision itself.
+    """
     for dtype in ("bfloat16", "float16"):
         half = ops.cast(ops.convert_to_tensor(subject.embeddings), dtype)
         rounded = ops.convert_to_numpy(ops.cast(half, "float32"))
@@ -205,6 +206,10 @@ def precision_is_that_of_float32(subject: Subject) -> Iterator[str]:
                 f"give {expected:.6g}: it computes in less than float32"
             )
             return
+        slope = gradient(lambda x, to=dtype: subject.value(ops.cast(x, to)), rounded)
+        if _slopes_differ(slope, subject.slope(rounded), 2e-2):
+            yield f"the gradient of {dtype} embeddings is not that of their values"
+            return
     wide, narrow = subject.number(subject.embeddings.astype("float64")), subject.number()
     if _differ(wide, narrow):
         yield f"float64 embeddings give {wide:.6g}, float32 ones {narrow:.6g}"
@@ -216,8 +221,9 @@ def degenerate_batches_are_finite(subject: Subject) -> Iterator[str]:
 
     Of embeddings of norm 1e20 the value may lie beyond float32, and is infinite then.
     """
-    for what, labels, x in _degenerate_batches(subject):
-        value, slope = subject.number(x, labels), subject.slope(x, labels)
+    for what, function, x in _degenerate_batches(subject):
+        value = float(ops.convert_to_numpy(function(x)))
+        slope = gradient(function, x)
         saturates = value == np.inf and "1e20" in what
         if not np.isfinite(value) and not saturates:
             yield f"the value is {value} on a batch with {what}"
@@ -260,6 +266,24 @@ def _difference_quotient(
 
 
 def _degenerate_batches(subject: Subject) -> Iterator[tuple[str, Any, Any]]:
+    """What is special about a batch, the loss as a function of embeddings, and those."""
+    for what, labels, x in _batches_of_labels(subject):
+        yield what, lambda x, labels=labels: subject.value(x, labels), x
+    loss = subject.loss
+    # The pairs of what only remembers are not all that it looks at.
+    if not isinstance(loss, MetricLoss) or (loss.is_stateful and not loss.takes_pairs):
+        return
+    labels = subject.labels if _needs_labels(subject) else None
+    empty = np.zeros((len(subject.labels),) * 2, dtype=bool)
+
+    def without_pairs(x: Any) -> Any:
+        return loss(labels, x, pairs=_tensors(empty, empty))
+
+    if not _refuses(lambda: without_pairs(subject.embeddings)):
+        yield "pairs that are none", without_pairs, subject.embeddings
+
+
+def _batches_of_labels(subject: Subject) -> Iterator[tuple[str, Any, Any]]:
     labels, x = subject.labels, subject.embeddings
     unit = x / np.linalg.norm(x, axis=1, keepdims=True)
     yield "coincident points", labels, np.ones_like(x)
@@ -273,8 +297,74 @@ def _degenerate_batches(subject: Subject) -> Iterator[tuple[str, Any, Any]]:
     yield "embeddings of norm 1e20", labels, (unit * 1e20).astype("float32")
 
 
-def _takes_pairs(loss: Any) -> bool:
-    return isinstance(loss, MetricLoss) and loss.takes_pairs and loss.miner is None
+def _mines(loss: MetricLoss) -> bool:
+    """Does it choose among the pairs, by itself or in a loss inside?"""
+    miners = getattr(loss, "miners", ())
+    own = miners.values() if isinstance(miners, dict) else miners
+    inner = any(_mines(inner) for inner in getattr(loss, "inner_losses", ()))
+    return inner or any(miner is not None for miner in (loss.miner, *own))
+
+
+def _takes_keys(subject: Subject) -> bool:
+    """Can it be called with keys? A loss that says that it takes pairs must."""
+    loss = subject.loss
+    if not isinstance(loss, MetricLoss) or _mines(loss):
+        return False
+    return loss.takes_pairs or not _refuses(lambda: _against_keys(subject, loss))
+
+
+def _refuses(call: Callable[[], Any]) -> bool:
+    try:
+        call()
+    except (TypeError, ValueError):
+        return True
+    return False
+
+
+def _needs_labels(subject: Subject) -> bool:
+    return subject.needs_labels or not subject.loss.takes_pairs
+
+
+def _against_keys(
+    subject: Subject, loss: MetricLoss, keys: Any = _ALL, rows: Any = _ALL
+) -> Any:
+    """The loss of anchors, by pairs if it takes them; the batch is its keys if `None`."""
+    x = subject.embeddings
+    given: dict[str, Any] = {}
+    labels = subject.labels if _needs_labels(subject) else None
+    if keys is not None:
+        given["key_embeddings"] = x[keys]
+        given["key_labels"] = None if labels is None else labels[keys]
+    if loss.takes_pairs:
+        columns = _ALL if keys is None else keys
+        masks = (mask[rows][:, columns] for mask in _pairs(subject))
+        given["pairs"] = _tensors(*masks)
+    return loss(None if labels is None else labels[rows], x[rows], **given)
+
+
+def _unreduced(loss: MetricLoss) -> Any:
+    """The loss with the same variables and a value for each row, of it alone."""
+    each = object.__new__(type(loss))  # `copy` would make another from its config.
+    each.__dict__.update(
+        loss.__dict__,
+        reducer=None,
+        reduction="none",
+        embedding_regularizer=None,
+        weight_regularizer=None,
+    )
+    return each
+
+
+def _measure(subject: Subject) -> Any:
+    """What gives the losses of some anchors against all keys; `None` if nothing does."""
+    if isinstance(subject.loss, ClassWeightLoss):
+        return _rows_alone
+    return _against_keys if _takes_keys(subject) else None
+
+
+def _rows_alone(subject: Subject, loss: ClassWeightLoss, rows: Any = _ALL) -> Any:
+    """Its keys are its weights."""
+    return loss(subject.labels[rows], subject.embeddings[rows])
 
 
 def _pairs(subject: Subject) -> tuple[Any, Any]:
@@ -299,6 +389,11 @@ def _copy_variables(source: Any, target: Any) -> None:
 
 def _differ(a: float, b: float) -> bool:
     return not np.isclose(a, b, rtol=_SAME, atol=_SAME, equal_nan=True)
+
+
+def _slopes_differ(found: Any, expected: Any, tolerance: float) -> bool:
+    bound = tolerance * max(float(np.abs(expected).max()), 1e-3)
+    return not np.abs(found - expected).max() <= bound
 
 
 def _first_line(error: Exception) -> str:

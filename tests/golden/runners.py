@@ -1,8 +1,8 @@
 """Which function runs the cases of which peer, kind and class.
 
 A table is a module with `RUNNERS`: `(peer, kind, peer_class)` -> a function that takes
-the case, calls our class and compares. Adding a class means adding it to a table;
-`test_mapping.py` fails for one that exists here and in a peer and is in none.
+the case, calls our class and compares. `test_mapping.py` fails for a class that the
+data have and no table has.
 """
 
 import importlib

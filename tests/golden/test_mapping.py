@@ -1,69 +1,102 @@
-"""No class that we share with a peer goes without its golden cases."""
+"""No class of a peer goes without its golden cases being run."""
 
 import importlib
 import importlib.util
+import os
 
 import pytest
 
 from tests.golden.cases import PEERS, load
 from tests.golden.runners import FINDING_TABLES, TRAINING_TABLES, runners
 
-# The peers' kind of a case -> our modules in which a class of that name is its match.
-FINDING_MODULES = {
-    "distance": ["distances"],
-    "matcher": ["matchers"],
-    "classification_metric": ["classification_metrics"],
-    "retrieval_metric": ["retrieval_metrics", "indexer"],
-    "calibration": ["evaluators", "indexer"],
+# The kinds of cases that run without Keras; those of distances run with it, too.
+FINDING_KINDS = {
+    "calibration",
+    "classification_metric",
+    "distance",
+    "matcher",
+    "retrieval_metric",
 }
-TRAINING_MODULES = {
-    "distance": ["distances"],
-    "keras_cosine_similarity": ["losses"],
-    "layer": ["layers"],
-    "loss": ["losses"],
-    "metric": ["evaluators", "retrieval_metrics", "training_metrics"],
-    "miner": ["miners"],
-    "reducer": ["reducers"],
-    "regularizer": ["regularizers"],
-    "training_metric": ["training_metrics"],
+# What later issues bring: peer and kind -> our module, and the classes.
+NOT_YET = {
+    # Retrieval metrics and neighbours.
+    ("pml", "metric"): (
+        "retrieval_metrics",
+        {"AccuracyCalculator", "CustomKNN", "FaissKNN", "MatchFinder"},
+    ),
+    # Architectures and their layers.
+    ("tfsim", "layer"): (
+        "layers",
+        {
+            "ActivationStdLoggingLayer",
+            "GeneralizedMeanPooling1D",
+            "GeneralizedMeanPooling2D",
+        },
+    ),
+    # Metrics in training.
+    ("tfsim", "training_metric"): (
+        "training_metrics",
+        {
+            "DistanceGapMetric",
+            "DistanceMetric",
+            "avg_neg",
+            "avg_pos",
+            "batch_class_ratio",
+            "dist_gap",
+            "max_neg",
+            "max_pos",
+            "min_neg",
+            "min_pos",
+            "sum_neg",
+            "sum_pos",
+        },
+    ),
 }
+LATER = {(*kind, name) for kind, (_, names) in NOT_YET.items() for name in names}
 
 
 @pytest.mark.parametrize("peer", PEERS)
 @pytest.mark.keras_free
-def test_every_case_of_a_class_that_exists_is_mapped(peer):
-    assert unmapped(peer, FINDING_MODULES, FINDING_TABLES) == set()
+def test_every_class_of_the_finding_half_has_a_runner(peer):
+    keys = {key for key in keys_of(peer) if key[1] in FINDING_KINDS}
+    assert without_runner(keys, FINDING_TABLES) == set()
 
 
 @pytest.mark.parametrize("peer", PEERS)
-def test_every_case_of_a_training_class_that_exists_is_mapped(peer):
-    assert unmapped(peer, TRAINING_MODULES, TRAINING_TABLES) == set()
+def test_every_class_of_the_training_half_has_a_runner(peer):
+    kinds = FINDING_KINDS - {"distance"}
+    keys = {key for key in keys_of(peer) if key[1] not in kinds}
+    assert without_runner(keys, TRAINING_TABLES) == set()
 
 
 @pytest.mark.keras_free
 def test_a_missing_runner_is_found():
-    assert ("tfsim", "matcher", "MatchNearest") in unmapped("tfsim", FINDING_MODULES, ())
+    new = {("pml", "loss", "NewLoss"), ("pml", "new_kind", "AccuracyCalculator")}
+    known = {("tfsim", "matcher", "MatchNearest"), ("tfsim", "layer", "DistanceMetric")}
+    assert without_runner(new | known, FINDING_TABLES) == new | known - {
+        ("tfsim", "matcher", "MatchNearest")
+    }
 
 
+def test_what_exists_is_not_left_for_later():
+    for module, names in NOT_YET.values():
+        assert names & public_names(module) == set()
+
+
+@pytest.mark.skipif("KSIM_GOLDEN" in os.environ, reason="It may lack a class of ours.")
 @pytest.mark.keras_free
 def test_every_runner_has_a_case():
-    keys = {case.key for peer in PEERS for case in load(peer)}
+    keys = {key for peer in PEERS for key in keys_of(peer)}
     assert set(runners(FINDING_TABLES)) <= keys
 
 
-def unmapped(peer, modules, tables):
-    return {
-        case.key
-        for case in load(peer)
-        if exists(case.peer_class, modules.get(case.kind, []))
-    } - set(runners(tables))
+def keys_of(peer):
+    return {case.key for case in load(peer)}
 
 
-def exists(peer_class, modules):
-    # "Indexer.calibrate" is a method of `Indexer`, "tf.keras.losses.cosine_similarity"
-    # a function of `losses`.
-    parts = set(peer_class.split("."))
-    return any(parts & public_names(module) for module in modules)
+def without_runner(keys, tables):
+    """What neither has a runner nor is listed as left for later."""
+    return set(keys) - set(runners(tables)) - LATER
 
 
 def public_names(module):

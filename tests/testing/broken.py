@@ -2,12 +2,12 @@
 
 from typing import Any
 
-import numpy as np
-
-from keras_similarity.backend import ops
+from keras_similarity.backend import is_traced, ops
+from keras_similarity.distances.base import as_floats
 from keras_similarity.losses import ContrastiveLoss, MetricLoss, NTXentLoss
 from keras_similarity.losses.pair_losses import of_positives
 from keras_similarity.pairs import Pairs, has_any, masked_max, masked_min
+from keras_similarity.reducers import SubLoss
 
 
 class Margin(MetricLoss):
@@ -29,19 +29,23 @@ class Detached(Margin):
 
 
 class OffByTheDiagonal(Margin):
+    is_row_wise = False
+
     def anchor_losses(self, cost, pairs):
-        rows, keys = cost.shape
-        diagonal = ops.convert_to_tensor(np.eye(rows, keys, dtype=bool))
+        rows, keys = (ops.arange(size, dtype="int32") for size in cost.shape)
+        diagonal = rows[:, None] == keys
         return super().anchor_losses(
             cost, Pairs(pairs.positive_mask, pairs.negative_mask | diagonal)
         )
 
 
 class OrderDependent(Margin):
+    is_row_wise = False
+
     def sub_losses(self, batch):
         losses = self.anchor_losses(batch.cost, batch.pairs)
-        position = ops.arange(losses.shape[0], dtype="float32")
-        return {"loss": super().sub_losses(batch)["loss"].__class__(losses * position)}
+        position = ops.cast(ops.arange(losses.shape[0]), losses.dtype)
+        return {"loss": SubLoss(losses * position)}
 
 
 class NanAtCoincidentPoints(MetricLoss):
@@ -50,17 +54,22 @@ class NanAtCoincidentPoints(MetricLoss):
     takes_pairs = False
 
     def sub_losses(self, batch):
-        x = ops.cast(batch.embeddings, "float32")
-        squares = ops.sum(ops.square(x[:, None, :] - x[None, :, :]), axis=2)
+        x, keys = (as_floats(rows, ops) for rows in (batch.embeddings, batch.keys))
+        squares = ops.sum(ops.square(x[:, None, :] - keys[None, :, :]), axis=2)
         return {"loss": of_positives(ops.sqrt(ops.relu(squares)), batch.pairs)}
 
 
 class FloatLabels(ContrastiveLoss):
     takes_pairs = False
 
-    def __call__(self, y_true, y_pred, *args: Any, **kwargs: Any):
-        rounded = ops.cast(ops.cast(ops.convert_to_tensor(y_true), "float32"), "int32")
-        return super().__call__(rounded, y_pred, *args, **kwargs)
+    def __call__(self, y_true, y_pred, *args: Any, key_labels=None, **kwargs: Any):
+        if key_labels is not None:
+            key_labels = self.rounded(key_labels)
+        labels = self.rounded(y_true)
+        return super().__call__(labels, y_pred, *args, key_labels=key_labels, **kwargs)
+
+    def rounded(self, labels):
+        return ops.cast(ops.cast(ops.convert_to_tensor(labels), "float32"), "int32")
 
 
 class KeepsTheGraph:
@@ -94,17 +103,25 @@ class HalfPrecision(Margin):
     def __call__(self, y_true, y_pred, *args: Any, **kwargs: Any):
         y_pred = ops.convert_to_tensor(y_pred)
         loss = super().__call__(y_true, y_pred, *args, **kwargs)
-        return ops.cast(ops.cast(loss, "bfloat16"), "float32") + 0.05 * ops.cast(
-            y_pred.dtype == ops.cast(y_pred, "bfloat16").dtype, "float32"
-        )
+        return ops.cast(loss, y_pred.dtype)
 
 
 class BranchesOnATensor(Margin):
     def sub_losses(self, batch):
         terms = super().sub_losses(batch)
-        if float(ops.convert_to_numpy(ops.sum(batch.cost))) < -1.0:
+        if float(ops.sum(ops.stop_gradient(batch.cost))) < -1.0:
             return {}
         return terms
+
+
+class DetachedWhenCompiled(Margin):
+    takes_pairs = False
+
+    def sub_losses(self, batch):
+        losses = self.anchor_losses(batch.cost, batch.pairs)
+        if is_traced(batch.labels):
+            losses = ops.stop_gradient(losses)
+        return {"loss": SubLoss(losses)}
 
 
 class NanWithoutNegatives(MetricLoss):
@@ -122,6 +139,38 @@ class SecretlyGlobal(Margin):
         return ops.square(losses - ops.mean(losses))
 
 
+class SecretlyGlobalByLabels(SecretlyGlobal):
+    takes_pairs = False
+
+
+class SecretlyOneNumber(Margin):
+    def sub_losses(self, batch):
+        losses = self.anchor_losses(batch.cost, batch.pairs)
+        return {"loss": SubLoss(ops.mean(losses), kind="reduced")}
+
+
+class HalfGradient(Margin):
+    """Its value is whole, but its slope of half-precision embeddings is doubled."""
+
+    def __call__(self, y_true, y_pred, *args: Any, **kwargs: Any):
+        y_pred = ops.convert_to_tensor(y_pred)
+        loss = super().__call__(y_true, y_pred, *args, **kwargs)
+        is_half = "16" in str(y_pred.dtype)
+        return 2.0 * loss - ops.stop_gradient(loss) if is_half else loss
+
+
+class OffByTheDiagonalOfKeys(OffByTheDiagonal):
+    """Sees the diagonal where there are keys, and takes labels alone."""
+
+    takes_pairs = False
+
+    def sub_losses(self, batch):
+        spoiled = (
+            OffByTheDiagonal.anchor_losses if batch.has_keys else Margin.anchor_losses
+        )
+        return {"loss": SubLoss(spoiled(self, batch.cost, batch.pairs))}
+
+
 BROKEN = {
     "gradient": Detached(),
     "keys": OffByTheDiagonal(),
@@ -133,5 +182,10 @@ BROKEN = {
     "config": ForgetsAnArgument(weight=3.0),
     "precision": HalfPrecision(),
     "jit": BranchesOnATensor(),
+    "jit, gradient": DetachedWhenCompiled(),
+    "keys, by labels": OffByTheDiagonalOfKeys(),
+    "precision, gradient": HalfGradient(),
     "split": SecretlyGlobal(),
+    "split, by labels": SecretlyGlobalByLabels(),
+    "split, one number": SecretlyOneNumber(),
 }

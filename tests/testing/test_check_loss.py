@@ -3,7 +3,16 @@
 import keras
 import pytest
 
-from keras_similarity.losses import TripletLoss
+from keras_similarity.losses import (
+    ArcFaceLoss,
+    ContrastiveLoss,
+    HistogramLoss,
+    MarginLoss,
+    MultipleLosses,
+    ProxyNCALoss,
+    TripletLoss,
+)
+from keras_similarity.reducers import ClassWeightedReducer
 from keras_similarity.testing import check_loss, find_faults
 from keras_similarity.testing.faults import CHECKS
 from tests.testing.broken import BROKEN, Margin
@@ -14,7 +23,35 @@ def test_a_broken_loss_is_named_by_its_fault(fault):
     name = fault.partition(",")[0]
     found = find_faults(BROKEN[fault])
     assert name in found, found
+    if name != "repeat":  # What remembers a batch has no value that could be compared.
+        assert set(found) == {name}, found
     assert all(sentence.strip() for sentence in found[name])
+
+
+WHOLE = {
+    "a regularizer": lambda: TripletLoss(embedding_regularizer="lp"),
+    "a loss of classes inside": lambda: MultipleLosses(
+        [ArcFaceLoss(3, 7), "contrastive"]
+    ),
+    "a miner inside": lambda: MultipleLosses(["triplet"], miners=["multi_similarity"]),
+    "a boundary a class": lambda: MarginLoss(learn_beta=True, num_classes=5),
+    "a weight a class": lambda: ContrastiveLoss(
+        reducer=ClassWeightedReducer([1, 2, 0.5])
+    ),
+    "weights and a regularizer": lambda: ProxyNCALoss(5, 6, embedding_regularizer="lp"),
+}
+
+
+@pytest.mark.parametrize("make", WHOLE.values(), ids=WHOLE)
+def test_a_whole_loss_has_no_fault(make):
+    assert find_faults(make()) == {}
+
+
+def test_a_loss_without_keys_must_have_a_value_for_each_row(monkeypatch):
+    monkeypatch.setattr(HistogramLoss, "is_row_wise", True)
+    found = find_faults(HistogramLoss(), skip=set(CHECKS) - {"split"})
+    (sentence,) = found["split"]
+    assert "no value for each anchor" in sentence
 
 
 def test_what_the_broken_ones_spoil_is_whole():
