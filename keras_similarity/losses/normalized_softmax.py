@@ -77,7 +77,8 @@ class NormalizedSoftmaxLoss(ClassWeightLoss):
         rows = self.class_rows
         if not self.distance.normalize_embeddings:
             rows = unit(rows, ops, self.distance.p)
-        return self.distance.cost(embeddings, rows) * (-1.0 / self.temperature)
+        sign = 1.0 if self.distance.is_similarity else -1.0
+        return self.distance(embeddings, rows) * (sign / self.temperature)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "temperature": self.temperature}
