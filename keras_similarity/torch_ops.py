@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from keras import ops
-from keras.src.backend.torch.core import get_device  # It has no public name.
 
 Tensor = Any
 
@@ -106,14 +105,6 @@ class TorchOps:
             return ops.sum(x, axis=axis, keepdims=keepdims)
         axis = tuple(range(x.dim())) if axis is None else axis
         return torch.sum(x, axis, keepdims, dtype=_SUMMED[x.dtype])
-
-    @staticmethod
-    def arange(*range_: Any, dtype: Any = None) -> Tensor:
-        wanted = _DTYPES.get(dtype)
-        # Inside of `keras.device(...)` it belongs elsewhere.
-        if wanted is None or not _HAS_HOST_ALONE or get_device() != "cpu":
-            return ops.arange(*range_, dtype=dtype)
-        return torch.arange(*range_, dtype=wanted)
 
     @staticmethod
     def cast(x: Any, dtype: Any) -> Tensor:
