@@ -159,7 +159,8 @@ class ClassWeightLoss(MetricLoss):
         if self.weight_regularizer is None:
             return terms
         penalty = self.weight_regularizer(self.class_rows) * self.weight_reg_weight
-        penalty = ops.cast(penalty, dtype_name(terms["loss"].values))
+        values = next(iter(terms.values())).values
+        penalty = ops.cast(penalty, dtype_name(values))
         return {**terms, "weight_reg_loss": SubLoss(penalty, kind="reduced")}
 
     def _check_batch(self, batch: Batch) -> None:
