@@ -135,6 +135,25 @@ def one_hot(labels: Any, like: Any) -> Any:
     return ops.cast(ops.cast(labels, "int32")[:, None] == columns, like.dtype)
 
 
+def own_values(values: Any, labels: Any) -> Any:
+    """Of floats `[N, K]` the one in the column that each label names, `[N, 1]`."""
+    if framework() == "torch":
+        return values.gather(1, labels.long()[:, None])
+    return keras_ops().sum(values * one_hot(labels, values), axis=1, keepdims=True)
+
+
+def added_to_own(values: Any, labels: Any, terms: Any) -> Any:
+    """Floats `[N, K]` with `terms` added in the column that each label names.
+
+    `terms` are floats `[N, 1]`, or a number.
+    """
+    if framework() == "torch":
+        if isinstance(terms, float):
+            terms = values.new_full((len(values), 1), terms)
+        return values.scatter_add(1, labels.long()[:, None], terms)
+    return values + one_hot(labels, values) * terms
+
+
 def cross_entropy(logits: Any, labels: Any) -> Any:
     """`log(sum exp(logits)) - logits of the label`, `[N]`.
 
@@ -148,8 +167,7 @@ def cross_entropy(logits: Any, labels: Any) -> Any:
         loss = torch.nn.functional.cross_entropy
         return loss(logits, labels.long(), reduction="none")
     ops = keras_ops()
-    own = ops.sum(logits * one_hot(labels, logits), axis=1)
-    return ops.logsumexp(logits, axis=1) - own
+    return ops.logsumexp(logits, axis=1) - own_values(logits, labels)[:, 0]
 
 
 def static_value(scalar: Any) -> int | None:

@@ -14,9 +14,13 @@ from typing import Any
 import torch
 from keras import ops
 
+from keras_similarity.torch_functions import AmaxLast, MaskedLogSumExp, UnitEuclidean
+
 Tensor = Any
 
 _HAS_HOST_ALONE = not torch.accelerator.is_available()
+# Values from which on `where` takes longer than several other kernels.
+_MANY = 2**14
 _SUMMED = {
     torch.bool: torch.int32,
     torch.int32: torch.int32,
@@ -71,10 +75,13 @@ def _along(name: str, native: Callable[..., Tensor]) -> Any:
 
 
 class TorchOps:
-    """The functions of `keras.ops`, the frequent ones straight to torch; and two more."""
+    """The functions of `keras.ops`, the frequent ones straight to torch; some more."""
 
     threshold = staticmethod(torch.threshold)
     vector_norm = staticmethod(torch.linalg.vector_norm)
+    unit_euclidean = staticmethod(UnitEuclidean.apply)
+    masked_log_sum_exp = staticmethod(MaskedLogSumExp.apply)
+    amax_last = staticmethod(AmaxLast.apply)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(ops, name)
@@ -103,6 +110,8 @@ class TorchOps:
         is_plain = isinstance(x, torch.Tensor) and x.dtype in _SUMMED
         if not is_plain or axis in _NO_AXES:
             return ops.sum(x, axis=axis, keepdims=keepdims)
+        if x.dtype is torch.bool and axis is None and not keepdims:
+            return x.count_nonzero().to(torch.int32)  # Without a copy as integers.
         axis = tuple(range(x.dim())) if axis is None else axis
         return torch.sum(x, axis, keepdims, dtype=_SUMMED[x.dtype])
 
@@ -160,6 +169,8 @@ class TorchOps:
     def where(condition: Any, x1: Any = None, x2: Any = None) -> Tensor:
         is_tensor = isinstance(condition, torch.Tensor) and condition.dtype is torch.bool
         if is_tensor and _fit(x1, x2):
+            if isinstance(x2, int | float) and condition.numel() >= _MANY:
+                return x1.masked_fill(~condition, x2)
             return torch.where(condition, x1, x2)
         return ops.where(condition, x1, x2)
 

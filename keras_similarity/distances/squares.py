@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from keras_similarity.array_ops import Array, Namespace, dtype_name
+from keras_similarity.backend import is_traced
 from keras_similarity.distances.normalize import unit_and_presence
 from keras_similarity.distances.powers import raised, raised_in_range
 
@@ -39,6 +40,10 @@ def unit_euclidean_power(query: Array, key: Array, power: float, ops: Namespace)
     # The square of a unit row is known: 1, or 0 for a zero row.
     query, query_squares = unit_and_presence(query, ops)
     key, key_squares = (query, query_squares) if is_same else unit_and_presence(key, ops)
+    is_plain = hasattr(query, "detach") and query.ndim == 2
+    if is_plain and power in (1, 2) and not is_traced(query):  # A compiler fuses alone.
+        floor = 2.0 * _noise(query) if power == 1 else None
+        return ops.unit_euclidean(query, key, query_squares, key_squares, floor)
     if hasattr(query, "detach"):
         squares = query_squares + ops.swapaxes(key_squares, -1, -2)
         squared = (query * -2.0) @ ops.swapaxes(key, -1, -2) + squares

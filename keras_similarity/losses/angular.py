@@ -15,6 +15,7 @@ from keras_similarity.losses.pair_losses import of_positives
 from keras_similarity.pairs import (
     Batch,
     has_any,
+    one_if_zero,
     take_keys,
     take_rows,
     values_of_positives,
@@ -53,7 +54,10 @@ def angular(
     transposed = ops.transpose(keys) * (4.0 * tangent)
     from_anchors = anchors @ transposed  # [n, M]
     from_positives = from_anchors if keys is embeddings else positives @ transposed
-    between = (anchors @ ops.transpose(positives)) * (2.0 * (1.0 + tangent))
+    # `a.p` from what is there, in place of another product of matrices.
+    lengths = ops.sum(positives * keys, axis=1)
+    scale = (1.0 + tangent) / (2.0 * tangent)
+    between = from_anchors * (scale / one_if_zero(lengths))
     # -inf is left out of the sum; of nothing but -inf the slope would be NaN.
     has_negative = has_any(negative_mask)
     is_out = ops.logical_not(negative_mask) & has_negative

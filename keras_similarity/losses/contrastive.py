@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from keras_similarity.backend import ops
 from keras_similarity.distances import Distance, LpDistance
 from keras_similarity.losses.metric_loss import MetricLoss, register
-from keras_similarity.losses.pair_losses import of_negatives, of_positives
+from keras_similarity.losses.pair_losses import changed, of_negatives, of_positives
 from keras_similarity.pairs import Batch
 from keras_similarity.reducers import SubLoss
 
@@ -56,10 +56,12 @@ class ContrastiveLoss(MetricLoss):
 
     def sub_losses(self, batch: Batch) -> dict[str, SubLoss]:
         cost, to_cost = batch.cost, self.distance.to_cost
-        too_far = ops.relu(cost - to_cost(self.pos_margin))
         too_near = ops.relu(to_cost(self.neg_margin) - cost)
         return {
-            "pos_loss": of_positives(too_far, batch.pairs),
+            "pos_loss": changed(
+                of_positives(cost, batch.pairs),
+                lambda cost: ops.relu(cost - to_cost(self.pos_margin)),
+            ),
             "neg_loss": of_negatives(too_near, batch.pairs),
         }
 

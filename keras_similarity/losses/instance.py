@@ -84,9 +84,14 @@ class InstanceLoss(MetricLoss):
 
 
 def _of_own_class(values: Tensor, labels: Tensor) -> Tensor:
-    """Mean `[n]` of the columns of the same class, negated."""
-    is_own = ops.cast(labels[:, None] == labels[None, :], values.dtype)
-    return ops.sum(values * is_own, axis=1) / -ops.sum(is_own, axis=1)
+    is_own = labels[:, None] == labels[None, :]
+    own = SubLoss(values, is_own, kind="positive_pair").with_few_listed()
+    if own.counts is None:
+        totals, counts = own.sums(None, None)
+        return -totals / counts
+    shares = ops.cast(is_own, values.dtype)
+    shares = shares / -ops.sum(shares, axis=1, keepdims=True)
+    return ops.sum(values * shares, axis=1)
 
 
 def _of_class_rank(values: Tensor, labels: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 from keras_similarity.backend import ops
 from keras_similarity.distances import CosineSimilarity
 from keras_similarity.losses.metric_loss import MetricLoss, register
-from keras_similarity.losses.pair_losses import of_negatives, of_positives
+from keras_similarity.losses.pair_losses import changed, of_negatives, of_positives
 from keras_similarity.pairs import Batch
 from keras_similarity.reducers import SubLoss
 from keras_similarity.reducers.base import mean
@@ -60,11 +60,11 @@ class IntraPairVarianceLoss(MetricLoss):
         # A similarity's mean cost is negative: slack in it is the other way round.
         sign = -1.0 if self.distance.is_similarity else 1.0
         pull, push = of_positives(cost, pairs), of_negatives(cost, pairs)
-        too_far = ops.relu(cost - (1.0 + sign * self.pos_eps) * _mean(pull))
-        too_near = ops.relu((1.0 - sign * self.neg_eps) * _mean(push) - cost)
+        farthest = (1.0 + sign * self.pos_eps) * _mean(pull)
+        nearest = (1.0 - sign * self.neg_eps) * _mean(push)
         return {
-            "pos_loss": SubLoss(too_far * too_far, pull.counts, pull.kind),
-            "neg_loss": SubLoss(too_near * too_near, push.counts, push.kind),
+            "pos_loss": changed(pull, lambda x: ops.square(ops.relu(x - farthest))),
+            "neg_loss": changed(push, lambda x: ops.square(ops.relu(nearest - x))),
         }
 
     def get_config(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any
 
-from keras_similarity.backend import cross_entropy, one_hot, ops
+from keras_similarity.backend import added_to_own, cross_entropy, ops, own_values
 from keras_similarity.distances import CosineSimilarity, Distance
 from keras_similarity.losses.class_weight_loss import ClassWeightLoss
 from keras_similarity.losses.cosine_only import checked_cosine, cosines_between
@@ -55,10 +55,9 @@ class MarginSoftmaxLoss(ClassWeightLoss):
 
     def class_losses(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         cosines, scale = self.cosines_and_scale(embeddings)
-        targets = one_hot(labels, cosines)
-        own = ops.sum(cosines * targets, axis=1)
-        lowered = (self.target_cosines(own) - own)[:, None]
-        return cross_entropy((cosines + targets * lowered) * scale, labels)
+        own = own_values(cosines, labels)
+        lowered = self.target_cosines(own) - own
+        return cross_entropy(added_to_own(cosines, labels, lowered) * scale, labels)
 
     def cosines_and_scale(self, embeddings: Tensor) -> tuple[Tensor, Any]:
         """Cosines `[N, num_classes]` of rows and classes, and what logits multiply by."""

@@ -32,8 +32,9 @@ def multi_similarity(
         Loss `[n]`; a term is 0 where its mask is empty.
     """
     shifted = cost + base
-    attraction = masked_log1p_sum_exp(alpha * shifted, pairs.positive_mask) / alpha
-    repulsion = masked_log1p_sum_exp(-beta * shifted, pairs.negative_mask) / beta
+    positive, negative = pairs.positive_mask, pairs.negative_mask
+    attraction = masked_log1p_sum_exp(alpha * shifted, positive) / alpha
+    repulsion = masked_log1p_sum_exp(-beta * shifted, negative) / beta
     return (attraction + repulsion)[:, 0]
 
 

@@ -11,7 +11,6 @@ from keras_similarity.pairs import (
     Batch,
     Pairs,
     has_any,
-    masked_log_softmax,
     masked_log_sum_exp,
 )
 from keras_similarity.reducers import SubLoss
@@ -37,12 +36,13 @@ def nca(cost: Tensor, pairs: Pairs, *, softmax_scale: float) -> Tensor:
     Returns:
         Loss `[n]`; some finite number where an anchor has no positive.
     """
-    chances = masked_log_softmax(
-        cost * -softmax_scale, pairs.positive_mask | pairs.negative_mask
-    )
-    # Of an anchor without a positive any finite sum will do.
-    is_drawn = pairs.positive_mask | ~has_any(pairs.positive_mask)
-    return -masked_log_sum_exp(chances, is_drawn)[:, 0]
+    positive, negative = pairs.positive_mask, pairs.negative_mask
+    logits = cost * -softmax_scale
+    positives = masked_log_sum_exp(logits, positive)
+    negatives = masked_log_sum_exp(logits, negative)
+    # log((p + n) / p); of an anchor without a positive any finite number will do.
+    positives = ops.where(has_any(positive), positives, 0.0)
+    return ops.softplus(negatives - positives)[:, 0]
 
 
 @register("nca")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from keras_similarity.array_ops import dtype_name
-from keras_similarity.backend import keras, one_hot, ops
+from keras_similarity.backend import added_to_own, framework, keras, ops
 from keras_similarity.distances.base import as_floats
 from keras_similarity.distances.normalize import unit
 from keras_similarity.losses.class_weight_loss import ClassWeightLoss
@@ -69,18 +69,23 @@ class P2SGradLoss(ClassWeightLoss):
         weights = self.weight.value
         fixed = ops.stop_gradient(weights)
         # At length 1, but without the gradient of `unit`.
-        squared = ops.sum(fixed * fixed, axis=0, keepdims=True)
-        weights = weights / ops.sqrt(one_if_zero(squared))
+        weights = weights / one_if_zero(_column_norms(fixed))
         if dtype_name(weights) != dtype_name(embeddings):
             weights = ops.cast(weights, dtype_name(embeddings))
         cosines = unit(embeddings, ops) @ weights
-        errors = cosines - one_hot(labels, cosines)
+        errors = added_to_own(cosines, labels, -1.0)
         return ops.mean(errors * errors, axis=1)
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         config["descriptors_dim"] = config.pop("embedding_size")
         return config
+
+
+def _column_norms(weights: Tensor) -> Tensor:
+    if framework() == "torch":  # One kernel in place of three.
+        return ops.vector_norm(weights, dim=0, keepdim=True)
+    return ops.sqrt(ops.sum(weights * weights, axis=0, keepdims=True))
 
 
 def _uniform_directions(shape: tuple[int, ...], dtype: Any = None) -> Tensor:

@@ -102,10 +102,8 @@ class ProxyAnchorLoss(ClassWeightLoss):
         exponents = self.alpha * (turned - self.distance.to_cost(self.margin))
         if batch.sample_weights is not None:
             exponents = exponents + (batch.sample_weights - 1.0)
-        values = masked_log1p_sum_exp(
-            ops.concatenate([exponents, exponents]), ops.concatenate([is_own, ~is_own])
-        )[:, 0]
-        positive, negative = values[: self.num_classes], values[self.num_classes :]
+        positive = masked_log1p_sum_exp(exponents, is_own)[:, 0]
+        negative = masked_log1p_sum_exp(exponents, ~is_own)[:, 0]
         present = ops.sum(ops.cast(ops.any(is_own, axis=1), "float32"))
         return {
             "pos_loss": SubLoss(positive, divisor=present, labels=classes),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from keras_similarity.backend import cross_entropy, keras, one_hot, ops
+from keras_similarity.backend import added_to_own, cross_entropy, keras, ops
 from keras_similarity.distances import CosineSimilarity, Distance
 from keras_similarity.losses.class_weight_loss import ClassWeightLoss
 from keras_similarity.losses.classes import positive_integer
@@ -91,8 +91,8 @@ class SoftTripleLoss(ClassWeightLoss):
 
     def class_losses(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         similarities = self.get_logits(embeddings)
-        targets = one_hot(labels, similarities)
-        return cross_entropy(self.la * (similarities - self.margin * targets), labels)
+        lowered = added_to_own(similarities, labels, -float(self.margin))
+        return cross_entropy(self.la * lowered, labels)
 
     def get_logits(self, embeddings: Any) -> Tensor:
         """Similarities `[N, num_classes]` of embeddings `[N, D]` and classes."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from keras_similarity.backend import framework, ops
+from keras_similarity.backend import framework, is_traced, ops
 
 Tensor = Any
 
 # Values from which on the time of an operation is that of its values.
 _LARGE = 2**14
+# From so many pairs on, those that are a small share of them are worth finding.
+_MANY = 2**17
+_FEW = 1 / 32
 # What float32 holds twice.
 _FAR = 1e38
 # A term that is less than the largest by a factor of exp(60) changes no sum.
@@ -22,6 +25,26 @@ def off_diagonal(mask: Tensor) -> Tensor:
         return mask.clone().fill_diagonal_(False)
     row = ops.arange(ops.shape(mask)[0])
     return mask & (row[:, None] != row[None, :])
+
+
+def few_places(mask: Tensor) -> Tensor | None:
+    """Where a large mask is true, if that is a small part of it.
+
+    An array as large costs more than finding them: on a CPU most of its time goes by in
+    getting its memory.
+
+    Args:
+        mask: Bool `[n, M]`.
+
+    Returns:
+        Places `[T]` in the rows one after the other; or `None` where it is better, or
+        where only run time knows, to look at all.
+    """
+    if framework() != "torch" or mask.device.type != "cpu" or mask.numel() < _MANY:
+        return None
+    if is_traced(mask) or int(mask.count_nonzero()) > _FEW * mask.numel():
+        return None
+    return mask.reshape(-1).nonzero()[:, 0]
 
 
 def one_if_zero(counts: Tensor) -> Tensor:
@@ -71,20 +94,15 @@ def masked_log_sum_exp(
     if weights is not None:
         weights = ops.cast(ops.where(mask, weights, 1.0), values.dtype)
         values = values + ops.log(weights)
-    if _is_large(values):
+    if not _is_large(values):
+        allowed = ops.where(mask, values, -float("inf"))
+        return ops.logsumexp(allowed, axis=1, keepdims=True)
+    if framework() != "torch" or is_traced(values):
         return _log_sum_exp_of_many(values, mask)
-    allowed = ops.where(mask, values, -float("inf"))
-    return ops.logsumexp(allowed, axis=1, keepdims=True)
-
-
-def masked_log_softmax(values: Tensor, mask: Tensor) -> Tensor:
-    """Logarithms `[n, M]` of the softmax over the allowed values of each row.
-
-    A very small finite number elsewhere, without gradient.
-    """
-    if _is_large(values):
-        return ops.log_softmax(values + _barrier(values, mask), axis=1)
-    return ops.log_softmax(ops.where(mask, values, -_FAR), axis=1)
+    places = few_places(mask) if tuple(mask.shape) == tuple(values.shape) else None
+    if places is None:
+        return ops.masked_log_sum_exp(values, mask)[0]
+    return _log_sum_exp_of_few(values, places)
 
 
 def _is_large(values: Tensor) -> bool:
@@ -100,9 +118,8 @@ def _barrier(values: Tensor, mask: Tensor) -> Tensor:
 def _log_sum_exp_of_many(values: Tensor, mask: Tensor) -> Tensor:
     """The same, in more operations, none of which is slow on many values.
 
-    On a CPU, torch's `exp` takes 3 to 80 times as long where it underflows, and `where`
-    ten times as long as a sum. So what is not allowed gets a large negative number added,
-    and what is too small to change the sum is raised to where it still does not.
+    What is not allowed gets a large negative number added, and what is too small to
+    change the sum is raised to where it still does not.
     """
     barrier = _barrier(values, mask)
     largest = ops.amax(ops.stop_gradient(values) + barrier, axis=1, keepdims=True)
@@ -110,6 +127,20 @@ def _log_sum_exp_of_many(values: Tensor, mask: Tensor) -> Tensor:
     terms = ops.exp(ops.relu(values + (barrier - floor)))
     found = floor + ops.log(ops.sum(terms, axis=1, keepdims=True))
     return ops.where(largest > -0.5 * _FAR, found, -float("inf"))
+
+
+def _log_sum_exp_of_few(values: Tensor, places: Tensor) -> Tensor:
+    """The same of values at a list of places; on torch."""
+    rows, keys = values.shape
+    row = places // keys
+    chosen = values.reshape(-1).index_select(0, places)
+    largest = chosen.new_full((rows,), -_FAR)
+    largest = largest.scatter_reduce(0, row, chosen.detach(), "amax")
+    terms = (chosen - largest.index_select(0, row)).exp()
+    totals = terms.new_zeros(rows).index_add(0, row, terms)
+    # Of nothing: -inf, whose slope must not become NaN.
+    found = largest + one_if_zero(totals).log()
+    return found.masked_fill(totals == 0.0, -float("inf"))[:, None]
 
 
 def log_sum_exp_or_zero(

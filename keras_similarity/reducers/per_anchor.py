@@ -74,6 +74,7 @@ class PerAnchorReducer(Reducer):
                 f"not of pairs. Received: {self.aggregation_func!r}. Leave it out for "
                 "the mean of each anchor's triplets."
             )
+        sub_loss = sub_loss.dense()
         counts = ops.cast(sub_loss.counts, sub_loss.values.dtype)
         return self.aggregation_func(sub_loss.values * counts, ops.sum(counts, axis=1))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from keras_similarity.array_ops import dtype_name
 from keras_similarity.backend import ops
 from keras_similarity.pairs.indices import counts_on_host, repeated
+from keras_similarity.pairs.masked import few_places
 
 Tensor = Any
 Kind = Literal["element", "positive_pair", "negative_pair", "triplet", "reduced"]
@@ -66,7 +67,7 @@ class SubLoss:
         Returns:
             Sums `[n]` and counts `[n]`; `None` for counts of 1.
         """
-        totals, counts = self.products(low, high)
+        totals, counts = self._products(low, high)
         if counts is None or self.kind == "element":
             return totals, counts
         return ops.sum(totals, axis=1), ops.sum(counts, axis=1)
@@ -74,7 +75,35 @@ class SubLoss:
     def products(
         self, low: float | None, high: float | None
     ) -> tuple[Tensor, Tensor | None]:
-        """As `sums`, but of the shape of `values`: each value as often as it counts."""
+        """As `sums`, but of each value, as often as it counts: `[n, M]`, or `[T]`."""
+        if self.counts is None or dtype_name(self.counts) != "bool":
+            return self._products(low, high)
+        counts = self.counts
+        if low is not None or high is not None:
+            counts = self._counts_between(low, high)
+        chosen = replace(self, counts=counts)
+        return chosen.with_few_listed()._products(None, None)
+
+    def with_few_listed(self) -> SubLoss:
+        """The same term, the values that count listed if they are few among many."""
+        if self.kind == "element" or dtype_name(self.counts) != "bool":
+            return self
+        places = few_places(self.counts)
+        if places is None:
+            return self
+        values = ops.take(ops.reshape(self.values, (-1,)), places, axis=0)
+        shape = tuple(self.values.shape)
+        return ListedPairs(
+            values, None, self.kind, self.divisor, self.labels, places=places, shape=shape
+        )
+
+    def dense(self) -> SubLoss:
+        """The same term with values `[n, M]`, if it is of pairs."""
+        return self
+
+    def _products(
+        self, low: float | None, high: float | None
+    ) -> tuple[Tensor, Tensor | None]:
         counts = self.counts
         if low is not None or high is not None:
             counts = self._counts_between(low, high)
@@ -107,6 +136,50 @@ class SubLoss:
             return inside & self.counts
         inside = ops.cast(inside, self.values.dtype)
         return inside * ops.cast(self.counts, self.values.dtype)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ListedPairs(SubLoss):
+    """The values of few pairs among many, one by one, each of which counts once.
+
+    Attributes:
+        values: Floats `[T]`.
+        places: Integers `[T]`: place of each in the matrix, row after row.
+        shape: `(n, M)` of the matrix.
+    """
+
+    places: Tensor
+    shape: tuple[int, int]
+
+    def sums(self, low: float | None, high: float | None) -> tuple[Tensor, Tensor]:
+        rows = self.places // self.shape[1]
+        totals, counts = (
+            ops.segment_sum(column, rows, num_segments=self.shape[0])
+            for column in self.products(low, high)
+        )
+        return totals, counts
+
+    def products(self, low: float | None, high: float | None) -> tuple[Tensor, Tensor]:
+        counts = ops.ones_like(self.values)
+        if low is not None or high is not None:
+            counts = ops.cast(is_between(self.values, low, high), counts.dtype)
+        return self.values * counts, counts
+
+    _products = products
+
+    def listed(self) -> Listed:
+        rows, columns = np.divmod(counts_on_host(self.places), self.shape[1])
+        return Listed(self.values, np.stack([rows, columns], axis=1), None)
+
+    def dense(self) -> SubLoss:
+        def placed(column: Tensor) -> Tensor:
+            size = self.shape[0] * self.shape[1]
+            return ops.reshape(
+                ops.segment_sum(column, self.places, num_segments=size), self.shape
+            )
+
+        counts = placed(ops.ones_like(self.values))
+        return SubLoss(placed(self.values), counts, self.kind, self.divisor, self.labels)
 
 
 def is_between(values: Tensor, low: float | None, high: float | None) -> Tensor:
