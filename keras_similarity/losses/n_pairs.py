@@ -65,11 +65,13 @@ class NPairsLoss(MetricLoss):
     ) -> Tensor:
         """The same from the costs of the `count` pairs that are used."""
         found, anchors = ops.top_k(ops.cast(is_first, "int32"), count)
-        cost = self.distance.cost(
+        logits = self.distance(
             ops.take(batch.embeddings, anchors, axis=0),
             ops.take(batch.keys, ops.take(positives, anchors), axis=0),
         )
-        values = cross_entropy(-cost, ops.arange(count, dtype="int32"))
+        if not self.distance.is_similarity:
+            logits = -logits
+        values = cross_entropy(logits, ops.arange(count, dtype="int32"))
         values = values * ops.cast(found, values.dtype)  # 0 if there is no pair at all.
         return ops.segment_sum(values, anchors, num_segments=is_first.shape[0])
 

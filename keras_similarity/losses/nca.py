@@ -41,7 +41,7 @@ def nca(cost: Tensor, pairs: Pairs, *, softmax_scale: float) -> Tensor:
     positives = masked_log_sum_exp(logits, positive)
     negatives = masked_log_sum_exp(logits, negative)
     # log((p + n) / p); of an anchor without a positive any finite number will do.
-    positives = ops.where(has_any(positive), positives, 0.0)
+    positives = ops.where(positives > -float("inf"), positives, 0.0)
     return ops.softplus(negatives - positives)[:, 0]
 
 
