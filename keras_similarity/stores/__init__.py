@@ -2,6 +2,7 @@
 
 from keras_similarity.stores.base import Store, register, registry
 from keras_similarity.stores.memory import MemoryStore
+from keras_similarity.stores.sqlite import SQLiteStore
 
 get = registry.get
 serialize = registry.serialize
@@ -9,6 +10,7 @@ deserialize = registry.deserialize
 
 __all__ = [
     "MemoryStore",
+    "SQLiteStore",
     "Store",
     "deserialize",
     "get",

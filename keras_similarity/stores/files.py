@@ -69,6 +69,8 @@ def write_rows(
     Raises:
         TypeError: If some row's data cannot be saved.
     """
+    # First: what makes the blocks may fill `data` on the way.
+    _write_embeddings(folder / EMBEDDINGS, embeddings, len(table))
     text, arrays = encode(data)
     details, metadata_arrays = _encode_details(table)
     columns: dict[str, Any] = {
@@ -79,7 +81,6 @@ def write_rows(
     }
     write_arrays = np.savez_compressed if compression else np.savez
     write_arrays(folder / "store.npz", **columns)
-    _write_embeddings(folder / EMBEDDINGS, embeddings, len(table))
     (folder / "data.json").write_text(json.dumps(text))
     (folder / "details.json").write_text(json.dumps(details))
 
