@@ -1,7 +1,10 @@
 """Stores of what was indexed: embeddings, labels and data, by id."""
 
 from keras_similarity.stores.base import Store, register, registry
+from keras_similarity.stores.cached import CachedStore
+from keras_similarity.stores.lance import LanceStore
 from keras_similarity.stores.memory import MemoryStore
+from keras_similarity.stores.redis import RedisStore
 from keras_similarity.stores.sqlite import SQLiteStore
 
 get = registry.get
@@ -9,7 +12,10 @@ serialize = registry.serialize
 deserialize = registry.deserialize
 
 __all__ = [
+    "CachedStore",
+    "LanceStore",
     "MemoryStore",
+    "RedisStore",
     "SQLiteStore",
     "Store",
     "deserialize",

@@ -248,8 +248,7 @@ class SQLiteStore(ExternalStore):
         )
 
     def _fetch(self, keys: Ints) -> tuple[Ints, Floats, list[Any]]:
-        with self._snapshot() as connection:
-            found = [] if connection is None else _contents(connection, keys)
+        found = self._contents_of(keys)
         if not found:
             return keys[:0], np.zeros((0, 0), "float32"), []
         there, vectors, data = zip(*found, strict=True)
@@ -259,6 +258,11 @@ class SQLiteStore(ExternalStore):
             embeddings.reshape(len(there), -1),
             [from_bytes(content) for content in data],
         )
+
+    def _contents_of(self, keys: Ints) -> list[tuple[int, bytes, bytes | None]]:
+        """Key, vector and encoded data of those of `keys` (ascending) that are there."""
+        with self._snapshot() as connection:
+            return [] if connection is None else _contents(connection, keys)
 
     # Changing.
 
