@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_similarity.stores.columns import Column
+from keras_similarity.stores.columns import Column, missing
+from keras_similarity.stores.keyed_table import KeyedTable, StoredRows
 from keras_similarity.stores.rows import NewRows
 from keras_similarity.types import Ints
 
@@ -91,6 +92,34 @@ class Change:
     metadata: Mapping[str, Column] = field(default_factory=dict)
     dropped: Ints = field(default_factory=_no_keys)
     is_reset: bool = False
+
+
+def added_rows(change: Change) -> StoredRows:
+    """What is small of the rows that a change adds."""
+    new = change.new
+    assert new is not None
+    is_live = ~np.isin(change.keys, change.hidden)
+    return StoredRows(change.keys, new.ids, new.labels, is_live, new.metadata)
+
+
+def changed_rows(change: Change, table: KeyedTable) -> tuple[StoredRows, Ints]:
+    """What is small of the rows of a table that a change hides or updates, afterwards.
+
+    And the places of those among them that are updated.
+    """
+    hidden = change.hidden[np.isin(change.hidden, table.keys)]
+    keys = np.union1d(hidden, change.updated).astype("int64")
+    rows = np.searchsorted(table.keys, keys)
+    places = np.searchsorted(keys, change.updated)
+    metadata = {name: column.take(rows) for name, column in table.columns.items()}
+    labels = metadata.pop("label").values
+    if change.labels is not None:
+        labels[places] = change.labels
+    for name, column in change.metadata.items():
+        before = metadata.get(name) or missing(column.type, len(keys))
+        metadata[name] = before.replaced(places, column)
+    is_live = table.is_live[rows] & ~np.isin(keys, hidden)
+    return StoredRows(keys, table.ids(rows), labels, is_live, metadata), places
 
 
 def changed_meanwhile() -> RuntimeError:

@@ -12,12 +12,18 @@ import numpy as np
 
 from keras_similarity.places import place_of
 from keras_similarity.stores.base import register
-from keras_similarity.stores.changes import Change, State, changed_meanwhile
+from keras_similarity.stores.changes import (
+    Change,
+    State,
+    added_rows,
+    changed_meanwhile,
+    changed_rows,
+)
 from keras_similarity.stores.columns import DTYPES, Column, missing
 from keras_similarity.stores.encoding import all_to_bytes, from_bytes
 from keras_similarity.stores.external import ExternalStore
 from keras_similarity.stores.keyed_table import StoredRows
-from keras_similarity.types import NO_LABEL, Bools, Floats, Ids, Ints
+from keras_similarity.types import NO_LABEL, Floats, Ints
 
 # The row that holds the state, beside those of the store.
 _STATE = -1
@@ -237,80 +243,43 @@ class LanceStore(ExternalStore):
         new = change.new
         assert new is not None
         data = [None] * len(new.ids) if new.data is None else all_to_bytes(new.data)
-        is_live = ~np.isin(change.keys, change.hidden)
-        return self._rows(
-            change.state,
-            change.keys,
-            new.ids,
-            new.labels,
-            is_live,
-            new.embeddings,
-            data,
-            new.metadata,
-            changed=0,
-        )
+        return self._rows(change.state, added_rows(change), new.embeddings, data)
 
     def _changed_rows(self, change: Change) -> Any:
         """Rows that were there before and are hidden or updated, whole."""
-        table = self._table
-        hidden = change.hidden[np.isin(change.hidden, table.keys)]
-        keys = np.union1d(hidden, change.updated)
-        if not len(keys):
+        rows, places = changed_rows(change, self._table)
+        if not len(rows):
             return None
-        rows = np.searchsorted(table.keys, keys)
-        columns = {name: column.take(rows) for name, column in table.columns.items()}
-        labels = columns.pop("label").values
-        places = np.searchsorted(keys, change.updated)
-        if change.labels is not None:
-            labels[places] = change.labels
-        for name, column in change.metadata.items():
-            before = columns.get(name) or missing(column.type, len(keys))
-            columns[name] = before.replaced(places, column)
-        _, embeddings, items = self._fetch(keys)
+        _, embeddings, items = self._fetch(rows.keys)
         for place, item in zip(places.tolist(), change.data or [], strict=False):
             items[place] = item
-        return self._rows(
-            change.state,
-            keys,
-            table.ids(rows),
-            labels,
-            table.is_live[rows] & ~np.isin(keys, hidden),
-            embeddings,
-            all_to_bytes(items),
-            columns,
-            changed=change.state.last_change,
-        )
+        number = change.state.last_change
+        return self._rows(change.state, rows, embeddings, all_to_bytes(items), number)
 
     def _rows(
         self,
         state: State,
-        keys: Ints,
-        ids: Ids,
-        labels: Ints,
-        is_live: Bools,
+        rows: StoredRows,
         embeddings: Floats,
         data: list[Any],
-        metadata: Mapping[str, Column],
-        *,
-        changed: int,
+        changed: int = 0,
     ) -> Any:
-        array, count = self._arrow.array, len(keys)
-        schema = self._schema(state, embeddings.shape[1], ids.dtype == object)
+        array, dim = self._arrow.array, embeddings.shape[1]
+        schema = self._schema(state, dim, rows.ids.dtype == object)
         flat = array(np.ascontiguousarray(embeddings).reshape(-1))
-        vectors = self._arrow.FixedSizeListArray.from_arrays(flat, embeddings.shape[1])
         columns = [
-            array(keys),
-            array(ids, schema.field("id").type),
-            array(labels, mask=labels == NO_LABEL),
-            array(is_live),
-            array(np.full(count, changed)),
-            vectors,
+            array(rows.keys),
+            array(rows.ids, schema.field("id").type),
+            array(rows.labels, mask=rows.labels == NO_LABEL),
+            array(rows.is_live),
+            array(np.full(len(rows), changed)),
+            self._arrow.FixedSizeListArray.from_arrays(flat, dim),
             array(data, schema.field("data").type),
         ]
         for place, (name, type_) in enumerate(state.columns):
-            column = metadata.get(name) or missing(type_, count)
+            column = rows.metadata.get(name) or missing(type_, len(rows))
             to = schema.field(f"m{place}").type
-            # Not from pandas' view, in which NaN is a missing value.
+            # Not as pandas sees it, to which NaN is a missing value.
             mask = ~column.is_present
             columns.append(array(column.values, to, mask=mask, from_pandas=False))
         return self._arrow.table(columns, schema=schema)

@@ -12,9 +12,15 @@ from typing import Any
 import numpy as np
 
 from keras_similarity.stores.base import register
-from keras_similarity.stores.changes import Change, State, changed_meanwhile
+from keras_similarity.stores.changes import (
+    Change,
+    State,
+    added_rows,
+    changed_meanwhile,
+    changed_rows,
+)
 from keras_similarity.stores.checks import optional_labels
-from keras_similarity.stores.columns import Column, missing
+from keras_similarity.stores.columns import missing
 from keras_similarity.stores.encoding import all_to_bytes, from_bytes
 from keras_similarity.stores.external import ExternalStore
 from keras_similarity.stores.keyed_table import StoredRows
@@ -24,7 +30,7 @@ from keras_similarity.stores.plain_columns import (
     plain_from_column,
     plain_to_column,
 )
-from keras_similarity.types import Bools, Floats, Ids, Ints
+from keras_similarity.types import Floats, Ints
 
 # Rows in a command.
 _BLOCK = 5000
@@ -201,7 +207,8 @@ class RedisStore(ExternalStore):
     # Changing.
 
     def _apply(self, change: Change) -> None:
-        state, headers = change.state, self._changed_headers(change)
+        state = change.state
+        headers = _headers(state, changed_rows(change, self._table)[0])
         data: dict[int, bytes] = {}
         if change.data is not None:
             data = _by_key(change.updated, _data(change.data, len(change.updated)))
@@ -232,8 +239,7 @@ class RedisStore(ExternalStore):
         new = change.new
         assert new is not None
         data = _data(new.data, len(change.keys))
-        is_live = ~np.isin(change.keys, change.hidden)
-        headers = _headers(change.state, new.ids, new.labels, is_live, new.metadata)
+        headers = list(_headers(change.state, added_rows(change)).values())
         vectors = new.embeddings.astype("<f4", copy=False)
         for start in range(0, len(change.keys), _BLOCK):
             block = slice(start, start + _BLOCK)
@@ -263,39 +269,20 @@ class RedisStore(ExternalStore):
                 commands(pipe)
                 pipe.execute()
 
-    def _changed_headers(self, change: Change) -> dict[int, str]:
-        """Key -> header of what is hidden or updated among the rows before."""
-        table = self._table
-        is_old = np.isin(change.hidden, table.keys)
-        keys = np.union1d(change.hidden[is_old], change.updated)
-        rows = np.searchsorted(table.keys, keys)
-        columns = {name: column.take(rows) for name, column in table.columns.items()}
-        labels = columns.pop("label").values
-        places = np.searchsorted(keys, change.updated)
-        if change.labels is not None:
-            labels[places] = change.labels
-        for name, column in change.metadata.items():
-            before = columns.get(name) or missing(column.type, len(keys))
-            columns[name] = before.replaced(places, column)
-        is_live = table.is_live[rows] & ~np.isin(keys, change.hidden)
-        headers = _headers(change.state, table.ids(rows), labels, is_live, columns)
-        return _by_key(keys, headers)
 
-
-def _headers(
-    state: State, ids: Ids, labels: Ints, is_live: Bools, metadata: Mapping[str, Column]
-) -> list[str]:
-    """What is small of rows, each as JSON: id, label, is it live, metadata in order."""
+def _headers(state: State, rows: StoredRows) -> dict[int, str]:
+    """Key -> a row as JSON: id, label, is it live, metadata in the state's order."""
     columns = []
     for name, type_ in state.columns:
-        column = metadata.get(name) or missing(type_, len(ids))
+        column = rows.metadata.get(name) or missing(type_, len(rows))
         values = plain_from_column(column)
         if type_ == "binary":
             values = [v and base64.b64encode(v).decode("ascii") for v in values]
             values = ["" if v == b"" else v for v in values]
         columns.append(values)
-    parts = ids.tolist(), optional_labels(labels), is_live.tolist()
-    return [json.dumps(row) for row in zip(*parts, *columns, strict=True)]
+    parts = rows.ids.tolist(), optional_labels(rows.labels), rows.is_live.tolist()
+    headers = [json.dumps(row) for row in zip(*parts, *columns, strict=True)]
+    return _by_key(rows.keys, headers)
 
 
 def _stored(state: State, keys: list[int], headers: Sequence[bytes]) -> StoredRows:

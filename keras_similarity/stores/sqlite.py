@@ -6,6 +6,7 @@ import contextlib
 import os
 import sqlite3
 import threading
+import time
 import weakref
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,15 +16,20 @@ import numpy as np
 
 from keras_similarity.stores.base import register
 from keras_similarity.stores.changes import Change, State
-from keras_similarity.stores.checks import optional_labels
-from keras_similarity.stores.encoding import all_to_bytes, from_bytes
+from keras_similarity.stores.encoding import from_bytes
 from keras_similarity.stores.external import ExternalStore
 from keras_similarity.stores.keyed_table import StoredRows
 from keras_similarity.stores.plain_columns import (
     ids_from_list,
     labels_from_list,
-    plain_from_column,
     plain_to_column,
+)
+from keras_similarity.stores.sqlite_rows import (
+    columns,
+    contents,
+    insert,
+    singly,
+    update,
 )
 from keras_similarity.types import Floats, Ints
 
@@ -39,7 +45,6 @@ CREATE TABLE IF NOT EXISTS rows (
 CREATE TABLE IF NOT EXISTS contents (row INTEGER PRIMARY KEY, vector BLOB, data BLOB);
 CREATE INDEX IF NOT EXISTS changed_rows ON rows (changed) WHERE changed > 0;
 """
-_CHUNK = 500
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
@@ -128,7 +133,7 @@ class SQLiteStore(ExternalStore):
         try:
             self._check_file(connection)
             if is_writer:
-                connection.execute("PRAGMA journal_mode=WAL")
+                self._log_ahead(connection)
                 connection.execute("PRAGMA synchronous=FULL")
                 connection.execute("PRAGMA fullfsync=1")
                 connection.execute("BEGIN IMMEDIATE")
@@ -142,10 +147,24 @@ class SQLiteStore(ExternalStore):
             raise
         return connection
 
+    def _log_ahead(self, connection: sqlite3.Connection) -> None:
+        """Switches to WAL, for which SQLite doesn't wait until others are done."""
+        until = time.monotonic() + self.timeout
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode=WAL")
+                return
+            except sqlite3.OperationalError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.01)
+
     def _check_file(self, connection: sqlite3.Connection) -> None:
+        connection.execute("BEGIN")  # Another process may be making it.
+        (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-        (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+        connection.execute("COMMIT")
         if tables and application != _APPLICATION:
             raise ValueError(
                 "`path` must be a file of a SQLiteStore, or a new one. Received: "
@@ -229,7 +248,7 @@ class SQLiteStore(ExternalStore):
         return self._rows_where(state, "changed > 0 AND changed > ?", since)
 
     def _rows_where(self, state: State, condition: str, value: int) -> StoredRows:
-        names = ["row", "id", "label", "live", *_columns(range(len(state.columns)))]
+        names = ["row", "id", "label", "live", *columns(range(len(state.columns)))]
         query = f"SELECT {', '.join(names)} FROM rows WHERE {condition} ORDER BY row"
         with self._snapshot() as connection:
             assert connection is not None
@@ -262,7 +281,7 @@ class SQLiteStore(ExternalStore):
     def _contents_of(self, keys: Ints) -> list[tuple[int, bytes, bytes | None]]:
         """Key, vector and encoded data of those of `keys` (ascending) that are there."""
         with self._snapshot() as connection:
-            return [] if connection is None else _contents(connection, keys)
+            return [] if connection is None else contents(connection, keys)
 
     # Changing.
 
@@ -274,98 +293,26 @@ class SQLiteStore(ExternalStore):
                 connection.execute("DELETE FROM contents")
             for table in ("rows", "contents"):
                 connection.executemany(
-                    f"DELETE FROM {table} WHERE row = ?", _singly(change.dropped)
+                    f"DELETE FROM {table} WHERE row = ?", singly(change.dropped)
                 )
             self._make_columns(connection, len(change.state.columns))
             if change.new is not None:
-                _insert(connection, change)
+                insert(connection, change)
             number = change.state.last_change
             connection.executemany(
                 f"UPDATE rows SET live = 0, changed = {number} WHERE row = ?",
-                _singly(change.hidden),
+                singly(change.hidden),
             )
-            _update(connection, change)
+            update(connection, change)
             connection.execute(
                 "INSERT OR REPLACE INTO state VALUES (1, ?)", (change.state.to_json(),)
             )
 
     def _make_columns(self, connection: sqlite3.Connection, count: int) -> None:
         there = {name for _, name, *_ in connection.execute("PRAGMA table_info(rows)")}
-        for column in _columns(range(count)):
+        for column in columns(range(count)):
             if column not in there:
                 connection.execute(f"ALTER TABLE rows ADD COLUMN {column}")
-
-
-def _insert(connection: sqlite3.Connection, change: Change) -> None:
-    new, keys = change.new, change.keys.tolist()
-    assert new is not None
-    places = {name: place for place, (name, _) in enumerate(change.state.columns)}
-    names = _columns(places[name] for name in new.metadata)
-    values = [plain_from_column(column) for column in new.metadata.values()]
-    blobs = new.embeddings.astype("<f4", copy=False)
-    data = [None] * len(keys) if new.data is None else all_to_bytes(new.data)
-    columns = ", ".join(["row", "id", "label", "live", "changed", *names])
-    marks = ", ".join(["?, ?, ?, 1, 0", *["?"] * len(names)])
-    connection.executemany(
-        f"INSERT INTO rows ({columns}) VALUES ({marks})",
-        zip(keys, new.ids.tolist(), optional_labels(new.labels), *values, strict=True),
-    )
-    connection.executemany(
-        "INSERT INTO contents VALUES (?, ?, ?)",
-        zip(keys, (row.tobytes() for row in blobs), data, strict=True),
-    )
-
-
-def _update(connection: sqlite3.Connection, change: Change) -> None:
-    keys = change.updated.tolist()
-    if not keys:
-        return
-    places = {name: place for place, (name, _) in enumerate(change.state.columns)}
-    names = _columns(places[name] for name in change.metadata)
-    values = [plain_from_column(column) for column in change.metadata.values()]
-    if change.labels is not None:
-        names, values = ["label", *names], [optional_labels(change.labels), *values]
-    sets = [f"{name} = ?" for name in names] + [f"changed = {change.state.last_change}"]
-    connection.executemany(
-        f"UPDATE rows SET {', '.join(sets)} WHERE row = ?",
-        zip(*values, keys, strict=True),
-    )
-    if change.data is not None:
-        connection.executemany(
-            "UPDATE contents SET data = ? WHERE row = ?",
-            zip(all_to_bytes(change.data), keys, strict=True),
-        )
-
-
-def _contents(connection: sqlite3.Connection, keys: Ints) -> list[Any]:
-    """Keys, vectors and data of those keys that are there, ascending."""
-    query = "SELECT row, vector, data FROM contents WHERE row "
-    first, last = int(keys[0]), int(keys[-1])
-    if last - first < 2 * len(keys):  # Mostly neighbours: one run over them.
-        between = connection.execute(
-            query + "BETWEEN ? AND ? ORDER BY row", (first, last)
-        )
-        if last - first + 1 == len(keys):
-            return between.fetchall()
-        wanted = set(keys.tolist())
-        return [row for row in between if row[0] in wanted]
-    found = []
-    for start in range(0, len(keys), _CHUNK):
-        chunk = keys[start : start + _CHUNK].tolist()
-        marks = ", ".join("?" * len(chunk))
-        found += connection.execute(
-            query + f"IN ({marks}) ORDER BY row", chunk
-        ).fetchall()
-    return found
-
-
-def _columns(places: Any) -> list[str]:
-    # Not the users' names: SQLite takes "Price" and "price" for one.
-    return [f"m{place}" for place in places]
-
-
-def _singly(keys: Ints) -> list[tuple[int]]:
-    return [(key,) for key in keys.tolist()]
 
 
 def _version(connection: sqlite3.Connection) -> int:
