@@ -45,6 +45,7 @@ CREATE TABLE IF NOT EXISTS rows (
 CREATE TABLE IF NOT EXISTS contents (row INTEGER PRIMARY KEY, vector BLOB, data BLOB);
 CREATE INDEX IF NOT EXISTS changed_rows ON rows (changed) WHERE changed > 0;
 """
+_INHERITED: list[dict[str, sqlite3.Connection]] = []
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
@@ -119,7 +120,9 @@ class SQLiteStore(ExternalStore):
     # Connections: one that writes, and one that reads meanwhile.
 
     def _connection(self, kind: str) -> sqlite3.Connection:
-        if os.getpid() != self._pid:  # A connection must not be taken into a fork.
+        if os.getpid() != self._pid:
+            # A connection must be neither used nor closed in a fork of its process.
+            _INHERITED.append(dict(self._connections))
             self._connections.clear()
             self._pid = os.getpid()
         if kind not in self._connections:

@@ -208,6 +208,22 @@ def test_writers_in_two_processes_take_turns(tmp_path):
     assert sorted(embeddings[:, 0].tolist()) == sorted([*range(30)] * 2)
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="There is no fork here.")
+def test_a_store_may_be_taken_into_a_fork(tmp_path):
+    store = SQLiteStore(tmp_path / "rows.db")
+    store.batch_add(POINTS)
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            code = 0 if store.add([7, 7]) == 6 and store.size() == 7 else 2
+        finally:
+            os._exit(code)
+    assert os.waitpid(child, 0)[1] == 0
+    assert store.size() == 7 and store.get(6)[0].tolist() == [7, 7]
+    assert store.add([8, 8]) == 7
+
+
 def test_a_reader_of_dropped_rows_says_so(tmp_path):
     store = SQLiteStore(tmp_path / "rows.db")
     store.batch_add(POINTS)
