@@ -45,6 +45,8 @@ class ExternalStore(TableStore[KeyedTable]):
     `refresh()`; the rows that this object knows keep their numbers. Rows that another
     process drops are hidden here.
 
+    `keep` must be given all rows that are not deleted: it only drops what was.
+
     A reader fetches what is there when it is called, and raises a `RuntimeError` if the
     rows have been dropped since.
 
@@ -230,8 +232,11 @@ class ExternalStore(TableStore[KeyedTable]):
     def _keep(self, rows: Ints) -> None:
         if self._state is None:
             return
-        is_dropped = np.ones(len(self._table), bool)
-        is_dropped[rows] = False
+        is_dropped = ~self._table.is_live
+        # Else rows that another process has just added would be lost, or the caller
+        # would count on numbers that they do not get.
+        if not np.array_equal(rows, np.flatnonzero(~is_dropped)):
+            raise changed_meanwhile()
         self._renumber = True
         if is_dropped.any():
             state = dataclasses.replace(self._state, version=new_version())

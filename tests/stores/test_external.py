@@ -97,6 +97,19 @@ def test_rows_added_between_prepare_and_commit_are_told(make):
     assert again(store).size() == 13
 
 
+def test_a_compaction_drops_nothing_that_another_has_added(make):
+    store = make()
+    store.batch_add(POINTS)
+    store.delete([1])
+    live = np.flatnonzero(store.is_live)
+    again(store).add(POINTS[0])
+    with pytest.raises(RuntimeError, match=r"Nothing was changed\. Call again"):
+        store.keep(live)
+    assert store.size() == 6 and store.num_rows == 7
+    store.keep(np.flatnonzero(store.is_live))
+    assert store.size() == store.num_rows == 6 and again(store).num_rows == 6
+
+
 def test_no_password_is_saved_and_configs_make_the_same(make):
     store = make()
     store.batch_add(POINTS)
