@@ -125,6 +125,6 @@ def changed_rows(change: Change, table: KeyedTable) -> tuple[StoredRows, Ints]:
 def changed_meanwhile() -> RuntimeError:
     """The error of what was checked, and no more holds."""
     return RuntimeError(
-        "Another process has changed rows since these were looked at. Nothing was changed. "
-        "Call again."
+        "Another process has changed rows since these were looked at. Nothing was "
+        "changed. Call again."
     )
