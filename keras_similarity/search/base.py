@@ -6,7 +6,7 @@ import operator
 import os
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -86,10 +86,39 @@ class Search(ABC):
         """Puts the rows into files."""
 
     @abstractmethod
-    def _read(self, folder: Path) -> None:
+    def _read(self, folder: Path, mmap: bool) -> None:
         """Takes the rows from the files of `_write`; the engine is empty before.
 
         Checks that there is a row for each of `self.size()` ids.
+
+        Args:
+            mmap: Leave the vectors in the files, where the engine can?
+        """
+
+    def tunable(self) -> dict[str, list[Any]]:
+        """Parameters that trade time for recall -> their values, cheap ones first.
+
+        Recall grows along the values, too. Empty for an exact engine.
+        """
+        return {}
+
+    def set_parameters(self, **parameters: Any) -> None:
+        """Sets what `tunable` names, for the lookups from now on."""
+        for name, value in parameters.items():
+            if name not in self.tunable():
+                known = ", ".join(self.tunable()) or "there are none"
+                raise ValueError(
+                    f"A parameter must be one of: {known}. Received: {name!r}."
+                )
+            setattr(self, name, value)
+
+    def use_vectors(  # noqa: B027
+        self, fetch: Callable[[Ints], Floats]
+    ) -> None:
+        """Tells an engine that wants no copy of the vectors where it gets some.
+
+        Args:
+            fetch: Gives the embeddings `[n, dim]` of ids `[n]`.
         """
 
     def add(self, embedding: Any, idx: int, verbose: int = 1) -> None:
@@ -210,13 +239,13 @@ class Search(ABC):
             np.save(folder / "ids.npy", self._ids.rows)
             self._write(folder)
 
-    def read(self, folder: Path) -> None:
+    def read(self, folder: Path, mmap: bool = False) -> None:
         """Takes ids and rows from the files of `write`; for an empty engine."""
         ids = np.load(folder / "ids.npy", allow_pickle=False)
         with self._writing:
             self._ids.extend(self._check_ids(ids, len(ids)))
             self._largest_id = int(ids.max(initial=NO_ID))
-            self._read(folder)
+            self._read(folder, mmap)
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, as plain data."""

@@ -165,6 +165,18 @@ class FaissSearch(Search):
         # With a selector faiss forgets what the index has: one list would be searched.
         return faiss.SearchParametersIVF(sel=selector, nprobe=self.nprobe)
 
+    def tunable(self) -> dict[str, list[int]]:
+        if self._ivfpq is None:
+            return {}
+        powers = [2**power for power in range(self.nlist.bit_length())]
+        return {"nprobe": sorted({*powers, self.nlist})}
+
+    def set_parameters(self, **parameters: Any) -> None:
+        super().set_parameters(**parameters)
+        if self._ivfpq is not None:
+            with self._lock.writing():
+                self._ivfpq.nprobe = self.nprobe
+
     def _clear(self) -> None:
         self._vectors.truncate()
         self._ivfpq = None
@@ -176,7 +188,7 @@ class FaissSearch(Search):
         if self._ivfpq is not None:
             np.save(folder / "ivfpq.npy", faiss.serialize_index(self._ivfpq))
 
-    def _read(self, folder: Path) -> None:
+    def _read(self, folder: Path, mmap: bool) -> None:
         vectors = read_vectors(folder, rows=self.size(), dim=self.dim)
         if (folder / "ivfpq.npy").exists():
             self._ivfpq = self._read_ivfpq(folder)

@@ -62,7 +62,7 @@ class LinearSearch(Search):
     def _write(self, folder: Path) -> None:
         np.save(folder / "vectors.npy", self._vectors.rows)
 
-    def _read(self, folder: Path) -> None:
+    def _read(self, folder: Path, mmap: bool) -> None:
         self._vectors.extend(read_vectors(folder, rows=self.size(), dim=self.dim))
 
 

@@ -71,6 +71,9 @@ class Store(ABC):
     """
 
     default_name: ClassVar[str] = "store"
+    #: Does it live elsewhere, in a database or a file of its own? Then a saved index
+    #: refers to it, and holds its rows only where that is asked for.
+    is_external: ClassVar[bool] = False
 
     def __init__(self, name: str | None = None, verbose: int = 0) -> None:
         self.name = name or self.default_name
@@ -139,8 +142,13 @@ class Store(ABC):
         """Puts the rows into files."""
 
     @abstractmethod
-    def _read(self, folder: Path) -> None:
+    def _read(self, folder: Path, mmap: bool) -> None:
         """Replaces the rows by those of `_write`; changes nothing if that fails."""
+
+    @property
+    def version(self) -> str | None:
+        """Of a store elsewhere, a text that changes when rows are numbered anew."""
+        return None
 
     @property
     def dim(self) -> int | None:
@@ -441,15 +449,17 @@ class Store(ABC):
             raise ValueError(f"{problem}. Received: path={os.fspath(path)!r}.") from error
         return self.size()
 
-    def write(self, folder: Path, compression: bool = True) -> None:
+    def write(
+        self, folder: Path, compression: bool = True, *, copy: bool = False
+    ) -> None:
         """Puts the rows into files of an existing local folder."""
         with self._writing:
             self._write(folder, compression)
 
-    def read(self, folder: Path) -> None:
+    def read(self, folder: Path, mmap: bool = False) -> None:
         """Replaces the rows by those in the files of `write`."""
         with self._writing:
-            self._read(folder)
+            self._read(folder, mmap)
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, as plain data."""

@@ -223,7 +223,7 @@ class MemoryStore(Store):
         (folder / "data.json").write_text(json.dumps(text))
         (folder / "details.json").write_text(json.dumps(details))
 
-    def _read(self, folder: Path) -> None:
+    def _read(self, folder: Path, mmap: bool) -> None:
         with np.load(folder / "store.npz", allow_pickle=False) as file:
             arrays = dict(file)
         embeddings, labels = arrays.pop("embeddings"), arrays.pop("labels")
