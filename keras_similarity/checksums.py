@@ -31,16 +31,21 @@ class DamagedError(ValueError):
 
 
 def described(file: Path) -> dict[str, Any]:
-    """Size and checksum of a file; those of its blocks, too, if it may be mapped."""
+    """Size and checksum of a file; those of its blocks, too, if it may be mapped.
+
+    Mapped are the large `.npy` files that hold a matrix: of vectors, or their codes.
+    """
     size = file.stat().st_size
     with file.open("rb") as stream:
         checksum = hashlib.file_digest(stream, "sha256").hexdigest()
         description = {"size": size, "sha256": checksum}
         if file.suffix != ".npy" or size < _LARGE:
             return description
+        header_size, row_size = _layout(stream)
+        if row_size is None:
+            return description
         # CRC-32 is several times faster than SHA-256: damage is to be found, not malice.
         blocks = [_checksum(stream, at) for at in range(0, size, BLOCK)]
-        header_size, row_size = _layout(stream)
         return {
             **description,
             "block": BLOCK,
@@ -131,12 +136,16 @@ def _checksum(stream: IO[bytes], start: int, size: int = BLOCK) -> int:
     return checksum
 
 
-def _layout(stream: IO[bytes]) -> tuple[int, int]:
-    """Bytes of the header of a `.npy` file, and bytes of a row of its array."""
+def _layout(stream: IO[bytes]) -> tuple[int, int | None]:
+    """Bytes of the header of a `.npy` file, and bytes of a row of its array.
+
+    `None` if that is no matrix: then it is no vectors, but what is read whole.
+    """
     stream.seek(0)
     read = {
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0,
     }[np.lib.format.read_magic(stream)]
     shape, _, dtype = read(stream)
-    return stream.tell(), math.prod(shape[1:]) * dtype.itemsize
+    row = math.prod(shape[1:]) * dtype.itemsize if len(shape) > 1 else None
+    return stream.tell(), row
