@@ -66,3 +66,13 @@ def grown(rows: npt.NDArray[Any]) -> GrowingArray:
     array = GrowingArray(rows.dtype, rows.shape[1] if rows.ndim > 1 else None)
     array.extend(rows)
     return array
+
+
+def held(rows: npt.NDArray[Any]) -> GrowingArray:
+    """A growing array of these rows themselves, which may be mapped from a file.
+
+    Nobody may change them. The first rows that are appended copy them.
+    """
+    array = GrowingArray(rows.dtype, rows.shape[1] if rows.ndim > 1 else None)
+    array._buffer = array._rows = rows
+    return array

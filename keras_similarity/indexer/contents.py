@@ -122,9 +122,7 @@ class Contents:
                 rows = np.arange(first, first + len(embeddings))
                 self.search.batch_add(embeddings, rows, verbose=0)
                 with self._lookups.writing():
-                    replaced = self.store.rows_of(new.ids)
                     self.store.commit(new)
-                    self.store.hide(replaced[replaced >= 0])
                     self._first_pending = None
             except BaseException:
                 self._drop_pending()

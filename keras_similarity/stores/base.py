@@ -1,24 +1,34 @@
-"""What all stores share: checks, ids, columns and rows, files."""
+"""What all stores share: rows by id, checked before they change."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from keras_similarity.arrays import check_embeddings, to_numpy
-from keras_similarity.persistence import open_folder, save_folder
 from keras_similarity.registry import Registry
-from keras_similarity.stores.checks import as_ids, data_column, labels_column
-from keras_similarity.stores.columns import Column, as_column, check_metadata
+from keras_similarity.stores.checks import (
+    as_ids,
+    check_free,
+    check_known,
+    counted_ids,
+    data_column,
+    labels_column,
+    new_ids,
+    optional_labels,
+)
+from keras_similarity.stores.columns import Column, metadata_columns
 from keras_similarity.stores.filter import Filter
-from keras_similarity.types import NO_LABEL, Bools, Floats, Ids, Ints, MetadataOf, Records
+from keras_similarity.stores.frame import data_frame
+from keras_similarity.stores.rows import NewRows, Rows
+from keras_similarity.stores.saving import load_store, save_store
+from keras_similarity.types import Bools, Floats, Ids, Ints, MetadataOf, Records
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,44 +36,15 @@ if TYPE_CHECKING:
 #: Stands for an argument that was not given, where `None` says something.
 UNCHANGED: Any = object()
 
-_PANDAS_DTYPES = {
-    "bool": "boolean",
-    "int64": "Int64",
-    "float64": "Float64",
-    "timestamp": "datetime64[us]",
-    "string": "object",
-    "binary": "object",
-}
 
-
-@dataclass(frozen=True, eq=False)
-class NewRows:
-    """Checked columns of rows that are added.
-
-    Attributes:
-        ids: Int64 `[N]`, or strings, an object array.
-        embeddings: Float32 `[N, D]`.
-        labels: Int64 `[N]`; `types.NO_LABEL` where there is none.
-        data: A list of `N`; `None` for no data.
-        metadata: Name -> column `[N]`.
-    """
-
-    ids: Ids
-    embeddings: Floats
-    labels: Ints
-    data: list[Any] | None
-    metadata: Mapping[str, Column]
-
-
-class Store(ABC):
+class Store(Rows):
     """Keeps the embedding, the label, the data and the metadata of what was indexed.
 
     What a user calls by its id has a row: 0, 1, 2 ... in the order of adding. Rows that
     were deleted stay behind, hidden, until `keep` drops them.
 
-    A subclass says how checked columns are kept and read, by row: `_add`, `_hide`,
-    `_keep`, `_update`, `ids`, `rows_of`, `labels`, `records`, `columns`, `is_live`,
-    `num_rows`, `reset`, `_write`, `_read`.
+    A subclass says how checked columns are kept and read, by row: see `Rows`.
+    `testing.check_store` says what it does wrong.
 
     Args:
         name: Name of the object; the class's short name by default.
@@ -71,79 +52,13 @@ class Store(ABC):
     """
 
     default_name: ClassVar[str] = "store"
-    #: Does it live elsewhere, in a database or a file of its own? Then a saved index
-    #: refers to it, and holds its rows only where that is asked for.
-    is_external: ClassVar[bool] = False
+    #: Do the rows live elsewhere (a file, a server), and outlive the object?
+    is_external: bool = False
 
     def __init__(self, name: str | None = None, verbose: int = 0) -> None:
         self.name = name or self.default_name
         self.verbose = verbose
         self._writing = threading.Lock()
-
-    @abstractmethod
-    def _add(self, new: NewRows) -> None:
-        """Appends rows; all of them, or raises and appends none."""
-
-    @abstractmethod
-    def _hide(self, rows: Ints) -> None:
-        """Deletes rows: their ids are free again."""
-
-    @abstractmethod
-    def _keep(self, rows: Ints) -> None:
-        """Forgets all other rows; these become 0, 1, 2 ..., with their ids."""
-
-    @abstractmethod
-    def _update(
-        self,
-        rows: Ints,
-        labels: Ints | None,
-        data: list[Any] | None,
-        metadata: Mapping[str, Column],
-    ) -> None:
-        """Changes what is given of rows."""
-
-    @abstractmethod
-    def ids(self, rows: Ints) -> Ids:
-        """Ids `[n]` of rows: int64, or strings in an object array."""
-
-    @abstractmethod
-    def rows_of(self, ids: Ids) -> Ints:
-        """Rows `[n]` of ids; -1 where there is no such id."""
-
-    @abstractmethod
-    def labels(self, rows: Ints) -> Ints:
-        """Labels, int64 `[n]`, of rows `[n]`; `types.NO_LABEL` where there is none."""
-
-    @abstractmethod
-    def records(self, rows: Ints) -> tuple[Floats, list[Any]]:
-        """Embeddings `[n, D]` and a list of `n` data of rows `[n]`."""
-
-    @property
-    @abstractmethod
-    def columns(self) -> Mapping[str, Column]:
-        """`"label"` and the metadata, each with a value for every row."""
-
-    @property
-    @abstractmethod
-    def is_live(self) -> Bools:
-        """Bool `[num_rows]`: which rows are there? False for those deleted."""
-
-    @property
-    @abstractmethod
-    def num_rows(self) -> int:
-        """Number of rows, those that are hidden included."""
-
-    @abstractmethod
-    def reset(self) -> None:
-        """Forgets all rows."""
-
-    @abstractmethod
-    def _write(self, folder: Path, compression: bool) -> None:
-        """Puts the rows into files."""
-
-    @abstractmethod
-    def _read(self, folder: Path, mmap: bool) -> None:
-        """Replaces the rows by those of `_write`; changes nothing if that fails."""
 
     @property
     def version(self) -> str | None:
@@ -182,9 +97,8 @@ class Store(ABC):
         Returns:
             Its id.
         """
-        embedding = np.atleast_2d(to_numpy(embedding))
         return self.batch_add(
-            embedding,
+            np.atleast_2d(to_numpy(embedding)),
             [label],
             [data],
             ids=None if id is None else [id],
@@ -221,7 +135,7 @@ class Store(ABC):
             ValueError: If lengths or the embedding size differ, or an id is taken.
             TypeError: If labels, ids or metadata are of a wrong type.
         """
-        with self._writing:
+        with self._exclusively():
             new = self.prepare(embeddings, labels, data, ids, metadata)
             if len(new.ids):
                 self._add(new)
@@ -240,7 +154,7 @@ class Store(ABC):
         """Checks what `batch_add` is given, for `commit`; changes nothing.
 
         Args:
-            replacing: May ids be taken? The rows that have them stay until `hide`.
+            replacing: May ids be taken? `commit` hides the rows that have them, then.
         """
         embeddings = check_embeddings(embeddings)
         count = len(embeddings)
@@ -254,23 +168,27 @@ class Store(ABC):
             embeddings,
             labels_column(labels, count),
             None if data is None else data_column(data, count),
-            self._metadata_columns(check_metadata(metadata, count), count),
+            metadata_columns(metadata, count, self.columns),
+            first=self.num_rows,
+            is_replacing=replacing,
         )
 
     def commit(self, new: NewRows) -> None:
         """Adds what `prepare` has checked."""
-        with self._writing:
+        with self._exclusively():
             if len(new.ids):
-                self._add(new)
+                self._replace(new, self.replaced_rows(new))
 
     def keep(self, rows: Ints) -> None:
-        """Forgets all other rows; these are numbered anew, in their order."""
-        with self._writing:
+        """Forgets all other rows; these, ascending, are numbered anew from 0 on."""
+        if (np.diff(rows) <= 0).any():
+            raise ValueError("`rows` must ascend. Received: some that do not.")
+        with self._exclusively():
             self._keep(rows)
 
     def hide(self, rows: Ints) -> None:
         """Deletes rows."""
-        with self._writing:
+        with self._exclusively():
             self._hide(rows)
 
     def delete(self, ids: Any) -> None:
@@ -279,7 +197,7 @@ class Store(ABC):
         Raises:
             IndexError: If there is no such id.
         """
-        with self._writing:
+        with self._exclusively():
             self._hide(self.known_rows(ids))
 
     def update(
@@ -300,7 +218,7 @@ class Store(ABC):
         Raises:
             IndexError: If there is no such id.
         """
-        with self._writing:
+        with self._exclusively():
             rows = self.known_rows(ids)
             if (
                 not isinstance(label, list | tuple | np.ndarray)
@@ -311,7 +229,7 @@ class Store(ABC):
                 rows,
                 None if label is UNCHANGED else labels_column(label, len(rows)),
                 None if data is UNCHANGED else data_column(data, len(rows)),
-                self._metadata_columns(check_metadata(metadata, len(rows)), len(rows)),
+                metadata_columns(metadata, len(rows), self.columns),
             )
 
     def known_rows(self, ids: Any) -> Ints:
@@ -322,12 +240,7 @@ class Store(ABC):
         """
         ids = as_ids(ids)
         rows = self.rows_of(ids)
-        if (rows < 0).any():
-            unknown = ids[rows < 0][:5].tolist()
-            raise IndexError(
-                "`ids` must be of what is there. Received: "
-                f"{', '.join(map(repr, unknown))}, which is not."
-            )
+        check_known(ids[rows < 0])
         return rows
 
     def matching(self, filter: Filter) -> Bools:
@@ -357,7 +270,7 @@ class Store(ABC):
         """
         rows = self.known_rows(idxs)
         embeddings, data = self.records(rows)
-        return list(embeddings), self._optional_labels(rows), data
+        return list(embeddings), optional_labels(self.labels(rows)), data
 
     def metadata(self, rows: Ints) -> dict[str, Column]:
         """Name -> column `[n]` of rows `[n]`."""
@@ -387,43 +300,31 @@ class Store(ABC):
         Raises:
             ValueError: If `num_records` is negative.
         """
-        import pandas as pd
+        return data_frame(self, num_records)
 
-        if num_records < 0:
-            raise ValueError(
-                f"`num_records` must be from 0, which means all. Received: {num_records}."
-            )
-        rows = np.flatnonzero(self.is_live)[: num_records or None]
-        embeddings, data = self.records(rows)
-        columns = {
-            name: pd.Series(column.to_list(), dtype=_PANDAS_DTYPES[column.type])
-            for name, column in self.metadata(rows).items()
-        }
-        return pd.DataFrame(
-            {
-                "embeddings": pd.Series(list(embeddings), dtype=object),
-                "data": pd.Series(data, dtype=object),
-                "labels": pd.array(self._optional_labels(rows), dtype="Int64"),
-                **columns,
-            },
-            index=pd.Index(self.ids(rows).tolist(), name="id"),
-        )
-
-    def save(self, path: str | os.PathLike[str], compression: bool = True) -> None:
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        compression: bool = True,
+        *,
+        copy: bool = False,
+    ) -> None:
         """Saves the rows into a folder, atomically; fsspec URLs work too.
 
         Args:
             path: Folder; made if it is missing.
-            compression: Smaller files, written and read more slowly?
+            compression: Smaller files, written and read more slowly? Embeddings are
+                saved as they are.
+            copy: Of a store that lives elsewhere (`is_external`): save its rows, too?
+                Otherwise only where it is.
 
         Raises:
             TypeError: If some row's data cannot be saved.
         """
-        save_folder(
+        save_store(
             path,
-            kind="store",
-            config={"store": registry.serialize(self)},
-            write=lambda folder: self.write(folder, compression),
+            registry.serialize(self),
+            lambda folder: self.write(folder, compression, copy=copy),
         )
 
     def load(self, path: str | os.PathLike[str]) -> int:
@@ -433,31 +334,24 @@ class Store(ABC):
             ValueError: If there is nothing, if it is damaged or was saved by another
                 class. Nothing changes then.
         """
-        try:
-            with open_folder(path, kind="store") as (config, folder):
-                saved = config["store"]["class_name"]
-                if saved != type(self).__name__:
-                    raise ValueError(
-                        f"`path` must hold a saved {type(self).__name__}. Received: "
-                        f"{saved}."
-                    )
-                self.read(folder)
-        except FileNotFoundError as error:
-            # The messages of TensorFlow Similarity.
-            is_folder = os.path.isdir(path)
-            problem = "Index file not found" if is_folder else "Index path doesn't exist"
-            raise ValueError(f"{problem}. Received: path={os.fspath(path)!r}.") from error
+        load_store(path, type(self).__name__, self.read)
         return self.size()
 
     def write(
         self, folder: Path, compression: bool = True, *, copy: bool = False
     ) -> None:
-        """Puts the rows into files of an existing local folder."""
+        """Puts the rows into files of an existing local folder; see `save`."""
         with self._writing:
-            self._write(folder, compression)
+            self._write(folder, compression, copy)
 
     def read(self, folder: Path, mmap: bool = False) -> None:
-        """Replaces the rows by those in the files of `write`."""
+        """Replaces the rows by those in the files of `write`.
+
+        Args:
+            folder: Local folder.
+            mmap: Leave the embeddings in their file, and read them where they are asked
+                for? The file must stay as it is then.
+        """
         with self._writing:
             self._read(folder, mmap)
 
@@ -470,32 +364,32 @@ class Store(ABC):
         """The (empty) store whose `get_config` gave `config`."""
         return cls(**config)
 
+    def replaced_rows(self, new: NewRows) -> Ints:
+        """Rows that new ones come in place of."""
+        rows = self.rows_of(new.ids) if new.is_replacing else np.empty(0, "int64")
+        return rows[rows >= 0]
+
+    @contextlib.contextmanager
+    def _exclusively(self) -> Iterator[None]:
+        """While it lasts nobody else changes the rows."""
+        with self._writing:
+            yield
+
     def _new_ids(self, ids: Any, count: int, *, replacing: bool) -> Ids:
         """Ids of `count` new rows, or an error if they are not as they must be."""
-        has_strings = self.num_rows and self.ids(np.zeros(1, "int64")).dtype == object
+        if ids is None and replacing:
+            raise ValueError(
+                "`ids` must say which rows are replaced. Received: ids=None. To add rows "
+                "with new ids, use `add`."
+            )
+        are_strings = None
+        if self.num_rows:
+            are_strings = self.ids(np.zeros(1, "int64")).dtype == object
         if ids is None:
-            if has_strings:
-                raise ValueError("`ids` must be given: those indexed are strings.")
-            return np.arange(self.next_id, self.next_id + count)
-        ids = as_ids(ids)
-        if len(ids) != count:
-            raise ValueError(
-                f"`ids` must hold one id a row, {count} of them. Received: {len(ids)}."
-            )
-        if count and self.num_rows and (ids.dtype == object) != bool(has_strings):
-            kind = "strings" if has_strings else "integers"
-            raise TypeError(
-                f"`ids` must be {kind}, as those before. Received: {ids[0]!r}."
-            )
-        if len(set(ids.tolist())) < count:
-            raise ValueError("`ids` must be used once each. Received: one twice.")
-        taken = ids[self.rows_of(ids) >= 0] if not replacing else ids[:0]
-        if len(taken):
-            raise ValueError(
-                "`ids` must be new. Received: "
-                f"{', '.join(map(repr, taken[:5].tolist()))} again. To replace what is "
-                "there, use `upsert`."
-            )
+            return counted_ids(self.next_id, count, are_strings)
+        ids = new_ids(ids, count, are_strings)
+        if not replacing:
+            check_free(ids[self.rows_of(ids) >= 0])
         return ids
 
     @property
@@ -504,25 +398,6 @@ class Store(ABC):
         if not self.num_rows:
             return 0
         return int(self.ids(np.arange(self.num_rows)).max()) + 1
-
-    def _metadata_columns(
-        self, metadata: Mapping[str, Any], count: int
-    ) -> dict[str, Column]:
-        known, columns = self.columns, {}
-        for name, values in metadata.items():
-            type_ = known[name].type if name in known else None
-            column = as_column(name, values, count, type_)
-            # Of nothing but missing values nobody knows the type.
-            if name in known or column.is_present.any():
-                columns[name] = column
-        return columns
-
-    def _optional_labels(self, rows: Ints) -> list[int | None]:
-        labels = self.labels(rows)
-        column: list[int | None] = labels.tolist()
-        for row in np.flatnonzero(labels == NO_LABEL):
-            column[row] = None
-        return column
 
 
 registry = Registry("store", Store)

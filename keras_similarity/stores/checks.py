@@ -15,19 +15,93 @@ def as_ids(ids: Any) -> Ids:
 
     Raises:
         TypeError: If they are neither.
+        ValueError: If an integer does not fit into int64.
     """
     array = (
         np.asarray([ids]) if isinstance(ids, int | str | np.integer) else to_numpy(ids)
     )
     array = array.reshape(-1)
     if array.dtype.kind in "iu" or not array.size:
-        return array.astype("int64")
+        return _as_int64(array)
     if all(isinstance(id_, str) for id_ in array.tolist()):
         return array.astype(object)
+    # So NumPy keeps integers of which one is above int64.
+    if all(is_integer(id_) for id_ in array.tolist()):
+        return _as_int64(array)
     raise TypeError(
         f"`ids` must be integers, or strings. Received: dtype={array.dtype}, such as "
         f"{array[0]!r}."
     )
+
+
+def is_integer(value: Any) -> bool:
+    """Is it an integer, and no bool, which Python counts as one?"""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def _as_int64(ids: Ids) -> Ids:
+    limits = np.iinfo(np.int64)
+    if ids.size and not limits.min <= int(ids.min()) <= int(ids.max()) <= limits.max:
+        raise ValueError(
+            f"`ids` must fit into int64. Received: values from {ids.min()} to "
+            f"{ids.max()}."
+        )
+    return ids.astype("int64")
+
+
+def new_ids(ids: Any, count: int, are_strings: bool | None) -> Ids:
+    """Ids of `count` rows, each used once, of the kind of those before.
+
+    Args:
+        ids: As a user gives them.
+        count: How many there must be.
+        are_strings: Are those that are stored? `None` if there are none.
+
+    Raises:
+        TypeError: If they are of another kind.
+        ValueError: If they are more or fewer, or one is used twice.
+    """
+    ids = as_ids(ids)
+    if len(ids) != count:
+        raise ValueError(
+            f"`ids` must hold one id a row, {count} of them. Received: {len(ids)}."
+        )
+    if count and are_strings not in (None, ids.dtype == object):
+        name = "strings" if are_strings else "integers"
+        raise TypeError(f"`ids` must be {name}, as those before. Received: {ids[0]!r}.")
+    if len(set(ids.tolist())) < count:
+        raise ValueError("`ids` must be used once each. Received: one twice.")
+    return ids
+
+
+def counted_ids(first: int, count: int, are_strings: bool | None) -> Ids:
+    """The next `count` ids, if those before are integers."""
+    if are_strings:
+        raise ValueError("`ids` must be given: those indexed are strings.")
+    if first + count - 1 > np.iinfo(np.int64).max:
+        raise ValueError(
+            f"`ids` must be given: after {first - 1} there are none left in int64."
+        )
+    return np.arange(first, first + count)
+
+
+def check_free(taken: Ids) -> None:
+    """Raises a `ValueError` if there are ids of new rows that are taken."""
+    if len(taken):
+        raise ValueError(
+            "`ids` must be new. Received: "
+            f"{', '.join(map(repr, taken[:5].tolist()))} again. To replace what is "
+            "there, use `upsert`."
+        )
+
+
+def check_known(unknown: Ids) -> None:
+    """Raises an `IndexError` if there are ids that no row has."""
+    if len(unknown):
+        raise IndexError(
+            "`ids` must be of what is there. Received: "
+            f"{', '.join(map(repr, unknown[:5].tolist()))}, which is not."
+        )
 
 
 def labels_column(labels: Any, rows: int) -> Ints:
@@ -50,6 +124,14 @@ def labels_column(labels: Any, rows: int) -> Ints:
     if (column == NO_LABEL).any():
         raise ValueError(f"`labels` must not be {NO_LABEL}, which stands for no label.")
     return np.where(is_missing, NO_LABEL, column)
+
+
+def optional_labels(labels: Ints) -> list[int | None]:
+    """Labels as Python values, `None` where there is none."""
+    column: list[int | None] = labels.tolist()
+    for row in np.flatnonzero(labels == NO_LABEL):
+        column[row] = None
+    return column
 
 
 def data_column(data: Any, rows: int) -> list[Any]:

@@ -159,6 +159,26 @@ def as_utc(value: Any) -> np.datetime64:
     return np.datetime64(value, "us")
 
 
+def metadata_columns(
+    metadata: Any, rows: int, known: Mapping[str, Column]
+) -> dict[str, Column]:
+    """Metadata that a user gave, as checked columns.
+
+    Args:
+        metadata: As `check_metadata` takes it.
+        rows: How many rows.
+        known: Columns that are stored, whose types hold.
+    """
+    columns = {}
+    for name, values in check_metadata(metadata, rows).items():
+        type_ = known[name].type if name in known else None
+        column = as_column(name, values, rows, type_)
+        # Of nothing but missing values nobody knows the type.
+        if name in known or column.is_present.any():
+            columns[name] = column
+    return columns
+
+
 def check_metadata(metadata: Any, rows: int) -> dict[str, Any]:
     """Metadata as a dict of column name to values.
 

@@ -8,6 +8,7 @@ the JSON names offset and shape: a file format has no trouble with millions of t
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,10 +38,7 @@ def encode(items: Sequence[Any]) -> tuple[Any, Arrays]:
         try:
             encoded.append(_encode(item, buffers))
         except (TypeError, RecursionError) as error:
-            raise TypeError(
-                "`data` can be saved if it is made of None, numbers, text, bytes, NumPy "
-                f"arrays, lists, tuples and dicts. Received: {error}, in row {row}."
-            ) from error
+            raise _cannot_save(error, row) from error
     arrays = {f"dtype {dtype}": buffer.joined() for dtype, buffer in buffers.items()}
     return {"items": encoded}, arrays
 
@@ -139,3 +137,52 @@ def _decode(item: Any, arrays: Arrays) -> Any:
     size = int(np.prod(shape, dtype="int64"))
     array = arrays[f"dtype {dtype}"][offset : offset + size].reshape(shape)
     return array if kind == "array" else array[()]
+
+
+def to_bytes(item: Any) -> bytes | None:
+    """One item as a line of JSON and the bytes of its arrays; `None` for `None`.
+
+    Raises:
+        TypeError: If it cannot be encoded.
+    """
+    if item is None:
+        return None
+    buffers: dict[str, _Buffer] = {}
+    plain = _encode(item, buffers)
+    arrays = [(dtype, buffer.joined()) for dtype, buffer in buffers.items()]
+    head = json.dumps([plain, [(dtype, array.size) for dtype, array in arrays]])
+    # An array of text without a letter has items of no bytes.
+    return b"\n".join([head.encode("ascii"), b"".join(a.tobytes() for _, a in arrays)])
+
+
+def from_bytes(content: bytes | None) -> Any:
+    """The item that `to_bytes` was given."""
+    if content is None:
+        return None
+    head, _, body = content.partition(b"\n")
+    plain, sizes = json.loads(head)
+    arrays, start = {}, 0
+    for dtype, size in sizes:
+        end = start + size * np.dtype(dtype).itemsize
+        # A copy, since what is read from bytes cannot be written to.
+        array = np.ndarray((size,), dtype, bytearray(body[start:end] or b"\0"))
+        arrays[f"dtype {dtype}"], start = array, end
+    return _decode(plain, arrays)
+
+
+def all_to_bytes(items: Sequence[Any]) -> list[bytes | None]:
+    """`to_bytes` of each item; the error names its row."""
+    encoded = []
+    for row, item in enumerate(items):
+        try:
+            encoded.append(to_bytes(item))
+        except (TypeError, RecursionError) as error:
+            raise _cannot_save(error, row) from error
+    return encoded
+
+
+def _cannot_save(error: Exception, row: int) -> TypeError:
+    return TypeError(
+        "`data` can be saved if it is made of None, numbers, text, bytes, NumPy "
+        f"arrays, lists, tuples and dicts. Received: {error}, in row {row}."
+    )

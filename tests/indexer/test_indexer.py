@@ -581,7 +581,7 @@ def test_data_that_cannot_be_saved_leaves_the_old_index(tmp_path):
 
 def test_compression_is_the_stores(tmp_path):
     index = Indexer(50)
-    index.batch_add(np.ones((500, 50)))
+    index.batch_add(np.ones((500, 50)), data=np.ones((500, 50)))
     sizes = []
     for compression in (True, False):
         index.save(tmp_path, compression=compression)

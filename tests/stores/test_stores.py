@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from keras_similarity import stores
+from keras_similarity.indexer import Indexer
 from keras_similarity.stores import MemoryStore
 from keras_similarity.types import NO_LABEL
 
@@ -75,6 +76,82 @@ def test_unknown_ids_are_refused(idx):
     store.batch_add(EMBEDDINGS)
     with pytest.raises(IndexError, match=f"must be of what is there. Received: {idx}"):
         store.get(idx)
+
+
+@pytest.mark.parametrize(
+    "ids", [np.array([2**63 + 5], "uint64"), [2**63], [2**70], 2**64]
+)
+def test_ids_above_int64_are_refused(ids):
+    store = MemoryStore()
+    with pytest.raises(ValueError, match="`ids` must fit into int64"):
+        store.batch_add([[1.0]], ids=ids)
+    assert store.size() == 0
+
+
+def test_after_the_largest_id_none_is_counted():
+    store = MemoryStore()
+    store.add([1.0], id=2**63 - 1)
+    with pytest.raises(ValueError, match="`ids` must be given"):
+        store.add([1.0])
+
+
+def test_replacing_needs_ids():
+    with pytest.raises(ValueError, match="`ids` must say which rows are replaced"):
+        MemoryStore().prepare([[1.0]], replacing=True)
+    index = Indexer(1, distance="euclidean")
+    index.add([1.0])
+    with pytest.raises(ValueError, match="`ids` must say which rows are replaced"):
+        index.upsert([[1.0]], ids=None)
+    assert index.size() == 1
+
+
+def test_rows_that_replace_others_take_their_ids():
+    store = MemoryStore()
+    store.batch_add(EMBEDDINGS, labels=range(6))
+    new = store.prepare(EMBEDDINGS[:2], [8, 9], ids=[6, 1], replacing=True)
+    store.commit(new)
+    assert store.size() == 7 and store.num_rows == 8
+    assert store.get(1)[1] == 9 and store.rows_of(np.array([1, 6])).tolist() == [7, 6]
+    store.keep(np.flatnonzero(store.is_live))
+    assert store.get(1)[1] == 9 and store.num_rows == 7
+    with pytest.raises(ValueError, match="`rows` must ascend"):
+        store.keep(np.array([1, 0]))
+
+
+def test_rows_saved_by_an_older_version_are_read(tmp_path):
+    arrays = {"embeddings": EMBEDDINGS, "labels": np.arange(6)}
+    np.savez(tmp_path / "store.npz", **arrays)
+    (tmp_path / "data.json").write_text(json.dumps({"none": 6}))
+    store = MemoryStore()
+    store.read(tmp_path, mmap=True)
+    assert store.get(5)[0].tolist() == [10, 11] and store.get(5)[1:] == (5, None)
+
+
+def test_a_mapped_store_changes_but_for_its_file(tmp_path):
+    store = MemoryStore()
+    store.batch_add(EMBEDDINGS, labels=range(6), data="abcdef")
+    store.write(tmp_path)
+    before = (tmp_path / "embeddings.npy").read_bytes()
+    mapped = MemoryStore()
+    mapped.read(tmp_path, mmap=True)
+    in_file = mapped.reader().keywords["embeddings"]
+    assert isinstance(in_file.base, np.memmap) and not in_file.flags.writeable
+    mapped.delete([2])
+    mapped.update([1], label=7, data=["z"])
+    assert mapped.reader().keywords["embeddings"] is in_file
+    assert mapped.batch_add(EMBEDDINGS + 1) == list(range(6, 12))
+    rows = mapped.batch_get([0, 1, 11])
+    assert [row.tolist() for row in rows[0]] == [[0, 1], [2, 3], [11, 12]]
+    assert rows[1:] == ([0, 7, None], ["a", "z", None])
+    assert type(rows[0][0]) is np.ndarray
+    assert (tmp_path / "embeddings.npy").read_bytes() == before
+
+
+def test_an_empty_store_is_mapped(tmp_path):
+    MemoryStore().write(tmp_path)
+    store = MemoryStore()
+    store.read(tmp_path, mmap=True)
+    assert store.batch_add(EMBEDDINGS) == list(range(6))
 
 
 def test_the_callers_array_is_copied():
@@ -154,7 +231,7 @@ def test_save_and_load_give_the_same_types_back(data, compression, tmp_path):
 
 def test_compression_makes_files_smaller(tmp_path):
     store = MemoryStore()
-    store.batch_add(np.zeros((1000, 50)))
+    store.batch_add(np.zeros((1000, 50)), data=np.zeros((1000, 50)))
     sizes = []
     for compression in (True, False):
         store.save(tmp_path, compression=compression)

@@ -1,0 +1,48 @@
+"""The rows of a store as a data frame."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from keras_similarity.stores.checks import optional_labels
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from keras_similarity.stores.base import Store
+
+_PANDAS_DTYPES = {
+    "bool": "boolean",
+    "int64": "Int64",
+    "float64": "Float64",
+    "timestamp": "datetime64[us]",
+    "string": "object",
+    "binary": "object",
+}
+
+
+def data_frame(store: Store, num_records: int) -> pd.DataFrame:
+    """The first rows that are not deleted; see `Store.to_data_frame`."""
+    import pandas as pd
+
+    if num_records < 0:
+        raise ValueError(
+            f"`num_records` must be from 0, which means all. Received: {num_records}."
+        )
+    rows = np.flatnonzero(store.is_live)[: num_records or None]
+    embeddings, data = store.records(rows)
+    columns = {
+        name: pd.Series(column.to_list(), dtype=_PANDAS_DTYPES[column.type])
+        for name, column in store.metadata(rows).items()
+    }
+    return pd.DataFrame(
+        {
+            "embeddings": pd.Series(list(embeddings), dtype=object),
+            "data": pd.Series(data, dtype=object),
+            "labels": pd.array(optional_labels(store.labels(rows)), dtype="Int64"),
+            **columns,
+        },
+        index=pd.Index(store.ids(rows).tolist(), name="id"),
+    )
