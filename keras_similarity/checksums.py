@@ -45,7 +45,7 @@ def described(file: Path) -> dict[str, Any]:
         if row_size is None:
             return description
         # CRC-32 is several times faster than SHA-256: damage is to be found, not malice.
-        blocks = [_checksum(stream, at) for at in range(0, size, BLOCK)]
+        blocks = [_checksum(stream, at, BLOCK) for at in range(0, size, BLOCK)]
         return {
             **description,
             "block": BLOCK,
@@ -127,7 +127,7 @@ class MappedFile:
                 self._is_checked[block] = True
 
 
-def _checksum(stream: IO[bytes], start: int, size: int = BLOCK) -> int:
+def _checksum(stream: IO[bytes], start: int, size: int) -> int:
     stream.seek(start)
     checksum, left = 0, size
     while left and (part := stream.read(min(left, 2**20))):  # Stays in the cache.
