@@ -26,6 +26,7 @@ from keras_similarity.indexer.parts import (
 from keras_similarity.indexer.statistics import LookupStatistics
 from keras_similarity.indexer.summary import stats_text, summary_text
 from keras_similarity.persistence import is_saved, open_files, save_folder
+from keras_similarity.registry import custom_objects_scope
 from keras_similarity.search import Search
 from keras_similarity.search.base import check_positive
 from keras_similarity.stores import Store
@@ -202,7 +203,11 @@ class Indexer(Changes, Finding, Decisions):
 
     @staticmethod
     def load(
-        path: str | os.PathLike[str], verbose: int = 1, *, mmap: bool = False
+        path: str | os.PathLike[str],
+        verbose: int = 1,
+        *,
+        mmap: bool = False,
+        custom_objects: Mapping[str, Any] | None = None,
     ) -> Indexer:
         """The index that `save` wrote.
 
@@ -219,6 +224,8 @@ class Indexer(Changes, Finding, Decisions):
             verbose: Print how much was loaded?
             mmap: Leave the vectors in the files? Needs a local folder. A save to it is
                 no harm: the old files live as long as they are used.
+            custom_objects: Class name -> class, of parts of your own that are not
+                registered.
 
         Raises:
             FileNotFoundError: If there is none.
@@ -226,7 +233,8 @@ class Indexer(Changes, Finding, Decisions):
                 to be mapped and lies at a URL.
         """
         with open_files(path, kind="index", mmap=mmap) as (config, files):
-            index = Indexer(**arguments_of(config), build=False)
+            with custom_objects_scope(custom_objects):
+                index = Indexer(**arguments_of(config), build=False)
             index._contents.read(files.folder, config, files if mmap else None)
             if config["calibration"]:
                 index._calibration = Calibration.read(files.folder, config["calibration"])

@@ -80,12 +80,17 @@ def arguments_of(config: Mapping[str, Any]) -> dict[str, Any]:
     """Constructor arguments of an index, from `arguments_as_config`."""
     names = ("embedding_size", "distance", "search", "kv_store", "embedding_output")
     arguments = {name: config[name] for name in (*names, "stat_buffer_size")}
+    return {**arguments, "evaluator": evaluator_from(config["evaluator"])}
+
+
+def evaluator_from(config: Mapping[str, Any]) -> Evaluator | str:
+    """The evaluator of a config; `"memory"`, and a warning, if its class is not known."""
     try:
-        arguments["evaluator"] = evaluators.deserialize(config["evaluator"])
+        return evaluators.deserialize(config)
     except ValueError as error:
-        # It holds no data, so the index is complete without it.
+        # It holds no data, so an index is complete without it.
         logger.warning("The index gets the evaluator 'memory': %s", error)
-    return arguments
+        return "memory"
 
 
 def has_rows_of(store: Store, saved: Mapping[str, Any]) -> bool:

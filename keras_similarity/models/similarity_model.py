@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from keras_similarity.backend import keras
@@ -10,7 +11,12 @@ from keras_similarity.distances import Distance
 from keras_similarity.indexer import Indexer
 from keras_similarity.models.deciding_model import DecidingModel
 from keras_similarity.models.functional import Functional, leaf_of
-from keras_similarity.models.index_options import IndexOptions, distance_of
+from keras_similarity.models.index_options import (
+    IndexOptions,
+    arguments_of,
+    custom_classes,
+    distance_of,
+)
 from keras_similarity.models.learning_rates import multiply_learning_rates
 from keras_similarity.models.loss_heads import (
     attached_heads,
@@ -29,7 +35,7 @@ from keras_similarity.models.saving import (
     write_assets,
 )
 from keras_similarity.preprocessing import Preprocessing
-from keras_similarity.registry import register_serializable
+from keras_similarity.registry import custom_objects_scope, register_serializable
 
 
 @register_serializable
@@ -59,6 +65,7 @@ class SimilarityModel(DecidingModel):
     def _first_parts(self) -> dict[str, Any]:
         return {
             **super()._first_parts(),
+            "_custom_classes": {},
             "_index_saving": {"save_index": True, "compression": True},
         }
 
@@ -150,6 +157,9 @@ class SimilarityModel(DecidingModel):
         config = portable(dict(config))
         similarity = config.pop("similarity", {})
         has_state = config.pop("has_trained", True)
+        # Given to `load_model`, they are known now, and no longer in `load_assets`.
+        self.__dict__["_custom_classes"] = custom_classes(similarity)
+        similarity = arguments_of(similarity) if similarity else {}
         self.compile(**keras.saving.deserialize_keras_object(config), **similarity)
         if self.built and self.optimizer is not None and has_state:
             # Or Keras has nothing to restore the optimizer's state into.
@@ -244,7 +254,12 @@ class SimilarityModel(DecidingModel):
         self.indexer.save(filepath, compression=compression, overwrite=overwrite)
 
     def load_index(
-        self, filepath: Any, *, check_model: bool = True, mmap: bool = False
+        self,
+        filepath: Any,
+        *,
+        check_model: bool = True,
+        mmap: bool = False,
+        custom_objects: Mapping[str, Any] | None = None,
     ) -> None:
         """Puts a saved index in place of the model's.
 
@@ -257,6 +272,7 @@ class SimilarityModel(DecidingModel):
             check_model: Off, the index is taken to be this model's.
             mmap: Leave the vectors in the files? See `Indexer.load`. Not for what is in
                 a `.keras` file.
+            custom_objects: As `Indexer.load`.
 
         Raises:
             ValueError: If there is none, or it is damaged, or of another embedding size,
@@ -268,7 +284,9 @@ class SimilarityModel(DecidingModel):
                 f"archive. Received: {os.fspath(filepath)!r}, mmap=True."
             )
         with index_folder(filepath) as folder:
-            index = Indexer.load(folder, verbose=0, mmap=mmap)
+            index = Indexer.load(
+                folder, verbose=0, mmap=mmap, custom_objects=custom_objects
+            )
         if not check_model:
             index.model = None
         size = self.embedding_size
@@ -293,7 +311,8 @@ class SimilarityModel(DecidingModel):
 
     def load_assets(self, folder: str | None) -> None:
         """Keras calls this with what `save_assets` wrote."""
-        index, extras = read_assets(folder)
+        with custom_objects_scope(self._custom_classes):
+            index, extras = read_assets(folder)
         if index is not None:
             self._adopt(index, extras.get("embedding_output"))
         if "preprocessing" in extras:
