@@ -66,3 +66,16 @@ def grown(rows: npt.NDArray[Any]) -> GrowingArray:
     array = GrowingArray(rows.dtype, rows.shape[1] if rows.ndim > 1 else None)
     array.extend(rows)
     return array
+
+
+def held(rows: npt.NDArray[Any]) -> GrowingArray:
+    """A growing array that starts with these very rows: they are copied, to a place
+    where there is room, only when others are appended.
+
+    Args:
+        rows: Not to be changed any more; they may be mapped from a file.
+    """
+    array = GrowingArray(rows.dtype, rows.shape[1] if rows.ndim > 1 else None)
+    array._buffer = array._rows = rows[:]
+    array._rows.flags.writeable = False
+    return array
