@@ -43,8 +43,8 @@ class ApproximateSearch(Search):
 
     - distances are exact: the engine's candidates are ranked by the vectors;
     - few rows, up to `exact_rows`, are searched exactly, and so are the few that a filter
-      leaves (an eighth of all), the queries for which the engine finds too little, and the newest
-      rows, until there are enough of them to hand over to the engine;
+      leaves (an eighth of all), the queries for which the engine finds too little, and the
+      newest rows, until there are enough of them to hand over to the engine;
     - lookups go on while an engine is made, and are held up for moments only while one is
       extended.
 
@@ -183,18 +183,20 @@ class ApproximateSearch(Search):
             return nearest(self.distance, queries, self._vectors.rows, k, allowed)
         prepared_queries = prepared(self.distance, queries)
         with self._lock.reading():
-            built = self._built
-            found = None
-            if built is not None:
-                found = self._candidates_of(built, prepared_queries, k, allowed)
+            built = self._engine_now()
+            if built is None:
+                return nearest(self.distance, queries, self._vectors.rows, k, allowed)
+            found = self._candidates_of(built, prepared_queries, k, allowed)
             # After the search: they hold every row that it found.
             vectors = self._vectors.rows
-        if built is None or found is None:
-            return nearest(self.distance, queries, vectors, k, allowed)
         newest = self._newest(built.rows, vectors, queries, k, allowed)
         found = np.concatenate([found, newest], axis=1)
         found, distances = rank(self.distance, prepared_queries, vectors, found, k)
         return self._completed(queries, k, allowed, vectors, found, distances)
+
+    def _engine_now(self) -> Built | None:
+        """The engine of this moment, which may be another than a moment ago."""
+        return self._built
 
     def _candidates_of(
         self, built: Built, queries: Floats, k: int, allowed: Bools | None

@@ -194,8 +194,8 @@ def read_array(
     Raises:
         ValueError: If it has another dtype or shape.
     """
-    mode = "r" if mmap and 0 not in shape else None  # Nothing cannot be mapped.
-    array = np.load(file, allow_pickle=False, mmap_mode=mode)
+    is_mapped = mmap and 0 not in shape  # Nothing cannot be mapped.
+    array = np.load(file, allow_pickle=False, mmap_mode="r" if is_mapped else None)
     if array.shape != shape or array.dtype != dtype:
         raise ValueError(
             f"The saved {file.stem} must be {np.dtype(dtype)} {list(shape)}. Received: "

@@ -175,10 +175,8 @@ class FaissSearch(ApproximateSearch):
     def _candidates(
         self, engine: Any, queries: Floats, count: int, allowed: Bools | None
     ) -> Ints:
-        settings = {"nprobe": self.nprobe, "ef_search": self.ef_search}
-        _, rows = engine.search(
-            queries, count, params=parameters(engine, allowed, **settings)
-        )
+        how = parameters(engine, allowed, nprobe=self.nprobe, ef_search=self.ef_search)
+        _, rows = engine.search(queries, count, params=how)
         return rows
 
     def _write_engine(self, engine: Any, folder: Path) -> None:
@@ -265,8 +263,8 @@ class FaissSearch(ApproximateSearch):
 
     def _check_distance(self) -> None:
         if type(self.distance) not in FAISS_METRICS:
+            known = ", ".join(distance.__name__ for distance in FAISS_METRICS)
             raise ValueError(
-                f"`distance` must be one of {', '.join(d.__name__ for d in FAISS_METRICS)}"
-                f". Received: distance={type(self.distance).__name__}. `LinearSearch` "
-                "takes any distance."
+                f"`distance` must be one of {known}. Received: distance="
+                f"{type(self.distance).__name__}. `LinearSearch` takes any distance."
             )

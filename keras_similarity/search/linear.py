@@ -9,8 +9,8 @@ import numpy as np
 
 from keras_similarity.distances import Distance
 from keras_similarity.search.base import Search, register
-from keras_similarity.search.codes import CODES
 from keras_similarity.search.coded import nearest_by_codes, rescored
+from keras_similarity.search.codes import CODES
 from keras_similarity.search.exact import nearest, prepared
 from keras_similarity.types import Bools, Floats, Ints
 

@@ -90,13 +90,11 @@ class NMSLibSearch(ApproximateSearch):
         self.index_params = None if index_params is None else dict(index_params)
         self.query_params = None if query_params is None else dict(query_params)
         self._check_arguments()
-        self._nmslib = import_optional(
-            "nmslib", extra="nmslib", needed_by="NMSLibSearch"
-        )
+        self._nmslib = import_optional("nmslib", extra="nmslib", needed_by="NMSLibSearch")
 
     def get_config(self) -> dict[str, Any]:
-        names = ("method", "space_params", "data_type", "dtype", "index_params")
-        names += ("query_params",)
+        names = ["method", "space_params", "data_type", "dtype"]
+        names += ["index_params", "query_params"]
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
     def _tail_limit(self, rows: int) -> int:
@@ -161,8 +159,9 @@ class NMSLibSearch(ApproximateSearch):
                 f"data_type={self.data_type}, dtype={self.dtype}."
             )
         if type(self.distance) not in _SPACES:
+            known = ", ".join(distance.__name__ for distance in _SPACES)
             raise ValueError(
-                f"`distance` must be one of {', '.join(d.__name__ for d in _SPACES)}. "
+                f"`distance` must be one of {known}. "
                 f"Received: distance={type(self.distance).__name__}. `LinearSearch` takes "
                 "any distance."
             )

@@ -60,10 +60,11 @@ def find_search_faults(
     for name, run in CHECKS.items():
         if name in skip:
             continue
+        sentences: list[str] = []
         try:
-            sentences = list(run(subject))
+            sentences.extend(run(subject))  # Keeps those before an error.
         except Exception as error:
-            sentences = [f"{type(error).__name__}: {error}"]
+            sentences.append(f"{type(error).__name__}: {error}")
         if sentences:
             found[name] = sentences
     return found
@@ -93,7 +94,7 @@ def check_search(
 
     - `distances`: neighbours are those of exact search, up to `recall`, at the distances
       that `distance(query, key)` gives, nearest first, none of them twice;
-    - `batches`: a query gets as much alone as among others; answers are int64 and float32;
+    - `batches`: a query gets as much alone as among others, in int64 and float32;
     - `short`: an empty engine, no queries, and `k` above the number of rows are answered
       with ids -1 and distances NaN;
     - `input`: integers, float64, and arrays in any memory order are what they hold;
