@@ -43,8 +43,8 @@ class ApproximateSearch(Search):
 
     - distances are exact: the engine's candidates are ranked by the vectors;
     - few rows, up to `exact_rows`, are searched exactly, and so are the few that a filter
-      leaves (an eighth of all), the queries for which the engine finds too little, and the
-      newest rows, until there are enough of them to hand over to the engine;
+      leaves (an eighth of all), the queries for which the engine finds too little, and
+      the newest rows, until there are enough of them to hand over to the engine;
     - lookups go on while an engine is made, and are held up for moments only while one is
       extended.
 

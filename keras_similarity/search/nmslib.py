@@ -161,7 +161,6 @@ class NMSLibSearch(ApproximateSearch):
         if type(self.distance) not in _SPACES:
             known = ", ".join(distance.__name__ for distance in _SPACES)
             raise ValueError(
-                f"`distance` must be one of {known}. "
-                f"Received: distance={type(self.distance).__name__}. `LinearSearch` takes "
-                "any distance."
+                f"`distance` must be one of {known}. Received: distance="
+                f"{type(self.distance).__name__}. `LinearSearch` takes any distance."
             )
