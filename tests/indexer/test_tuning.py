@@ -5,7 +5,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from keras_similarity.indexer import Indexer
-from keras_similarity.search import FaissSearch, LinearSearch
+from keras_similarity.search import FaissSearch, LinearSearch, UsearchSearch
 
 pytestmark = pytest.mark.keras_free
 
@@ -108,6 +108,30 @@ def test_an_exact_engine_has_nothing_to_tune(caplog):
     tuning = index.tune(1.0)
     assert index.recall() == tuning.chosen.recall == 1.0 and tuning.is_reached
     assert "nothing to tune" in str(tuning) and not caplog.text
+
+
+ENGINES = {
+    "graph": lambda: FaissSearch("euclidean", 16, algo="hnsw", m=8, ef_search=8),
+    "lists": lambda: FaissSearch("euclidean", 16, algo="ivf", nlist=40, exact_rows=1600),
+    "usearch": lambda: UsearchSearch("euclidean", 16, connectivity=4),
+}
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=ENGINES)
+def test_other_engines_are_tuned(engine):
+    if engine == "usearch":
+        pytest.importorskip("usearch")
+    rows = np.random.default_rng(0).normal(size=(2500, 16)).astype("float32")
+    index = Indexer(16, "euclidean", ENGINES[engine]())
+    index.batch_add(rows[:2000])
+    tuning = index.tune(0.95, sample=300)
+    assert tuning.is_reached and len(tuning.settings) > 1
+    assert index.recall(queries=rows[2000:]) >= 0.94
+    # The setting is in force: the cheapest finds less.
+    name = next(iter(tuning.chosen.parameters))
+    assert getattr(index.search, name) == tuning.chosen.parameters[name]
+    index.search.set_parameters(**{name: index.search.tunable()[name][0]})
+    assert index.recall(queries=rows[2000:]) < 0.94
 
 
 def test_the_table_shows_what_was_tried():
