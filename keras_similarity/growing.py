@@ -76,6 +76,8 @@ def held(rows: npt.NDArray[Any]) -> GrowingArray:
         rows: Not to be changed any more; they may be mapped from a file.
     """
     array = GrowingArray(rows.dtype, rows.shape[1] if rows.ndim > 1 else None)
-    array._buffer = array._rows = rows[:]
-    array._rows.flags.writeable = False
+    if rows.flags.writeable:
+        rows = rows[:]
+        rows.flags.writeable = False
+    array._buffer = array._rows = rows
     return array

@@ -22,8 +22,8 @@ def classes():
     class DeepSearch(LinearSearch):
         """Finds the same, with a setting of its own."""
 
-        def __init__(self, distance, dim, name=None, verbose=0, depth=1):
-            super().__init__(distance, dim, name, verbose)
+        def __init__(self, *args, depth=1, **kwargs):
+            super().__init__(*args, **kwargs)
             self.depth = depth
 
         def get_config(self):
