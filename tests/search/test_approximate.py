@@ -190,7 +190,7 @@ def test_mapped_vectors_are_copied_when_rows_are_added(tmp_path):
     before = (tmp_path / "vectors.npy").read_bytes()
     loaded = ListSearch("euclidean", 8, exact_rows=300)
     loaded.read(tmp_path, mmap=True)
-    assert isinstance(loaded._vectors.rows.base.base, np.memmap)
+    assert isinstance(loaded._vectors.rows.base, np.memmap)
     loaded.batch_add(KEYS[400:], np.arange(400, 600))
     assert_exact(loaded)
     assert (tmp_path / "vectors.npy").read_bytes() == before
