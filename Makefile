@@ -35,6 +35,11 @@ endif
 TEST_TOOLS := "pytest>=8.2" "hypothesis>=6.100"
 LINT_TOOLS := "ruff>=0.17,<0.18" "mypy>=2.4,<3" "import-linter>=2.16,<3" \
 	"pandas-stubs>=2.2"
+# Optional packages of the index, which are tried in the environment without a framework.
+ENGINES := "usearch>=2.16" "nmslib>=2.1" "redis>=5" "lancedb>=0.20" "pymilvus>=2.5" \
+	"milvus-lite>=2.5" "pyarrow>=18"
+# Carries a Milvus server; what it declares to need is for its command.
+MILVUS_SERVER := milvus==2.3.5
 BENCH_TOOLS := "pytorch-metric-learning>=2.9"
 
 VENV := .venv
@@ -59,7 +64,8 @@ demo: $(VENV)/.stamp-package $(VENV)/.stamp-$(BACKEND) $(if $(filter fashion-mni
 	KERAS_BACKEND=$(BACKEND) $(VENV)/bin/ksim demo $(if $(DATASET),--dataset $(DATASET)) $(ARGS)
 
 TEST_NEEDS := $(VENV)/.stamp-package $(VENV)/.stamp-test $(CORE)/.stamp-package \
-	$(CORE)/.stamp-test $(BACKENDS:%=$(VENV)/.stamp-%) fashion-mnist
+	$(CORE)/.stamp-test $(CORE)/.stamp-engines $(BACKENDS:%=$(VENV)/.stamp-%) \
+	fashion-mnist milvus-server redis-server
 
 test: $(TEST_NEEDS)
 	@$(VENV)/bin/python tests/run.py --core $(CORE)/bin/python --backends $(BACKENDS) \
@@ -114,6 +120,11 @@ clean:
 	@$*/bin/python $(INSTALL) $(TEST_TOOLS)
 	@touch $@
 
+$(CORE)/.stamp-engines: | $(CORE)/.stamp-package
+	@echo "Installing the optional engines and stores into $(CORE)"
+	@$(CORE)/bin/python $(INSTALL) $(ENGINES)
+	@touch $@
+
 $(VENV)/.stamp-lint: | $(VENV)/.stamp-venv
 	@echo "Installing ruff, mypy and import-linter into $(VENV)"
 	@$(VENV)/bin/python $(INSTALL) $(LINT_TOOLS)
@@ -140,15 +151,32 @@ $(VENV)/.stamp-bench: $(VENV)/.stamp-torch
 	@$(VENV)/bin/python $(INSTALL) $(BENCH_TOOLS)
 	@touch $@
 
-# A Debian package. Without it the tests that want it are skipped, and the demo says what
-# is missing: no reason to stop here.
-.PHONY: fashion-mnist
+# Debian packages and a server that there is for Linux on x86 only. Without them the tests
+# that want them are skipped, and the demo says what is missing: no reason to stop here.
+.PHONY: fashion-mnist redis-server milvus-server
+# $(call apt,PACKAGE,STAMP OF A FAILURE,WHAT IS LOST)
+define apt
+echo "Installing the Debian package $(1)"; \
+as_root=$$([ "$$(id -u)" = 0 ] || echo "sudo -n"); \
+{ $$as_root apt-get update && $$as_root env DEBIAN_FRONTEND=noninteractive \
+	apt-get install --yes --no-install-recommends $(1); \
+} >$(dir $(2))apt-$(1).log 2>&1 </dev/null && exit 0; \
+touch $(2); \
+echo "It cannot be installed here (see $(dir $(2))apt-$(1).log): $(3)."
+endef
+
 fashion-mnist: | $(VENV)/.stamp-venv
 	@if [ -e $(FASHION_MNIST) ] || [ -e $(VENV)/.stamp-no-fashion-mnist ]; then exit 0; fi; \
-	echo "Installing the Debian package dataset-fashion-mnist"; \
-	as_root=$$([ "$$(id -u)" = 0 ] || echo "sudo -n"); \
-	{ $$as_root apt-get update && $$as_root env DEBIAN_FRONTEND=noninteractive \
-		apt-get install --yes --no-install-recommends dataset-fashion-mnist; \
-	} >$(VENV)/apt.log 2>&1 </dev/null && exit 0; \
-	touch $(VENV)/.stamp-no-fashion-mnist; \
-	echo "It cannot be installed here (see $(VENV)/apt.log): tests on Fashion-MNIST are skipped."
+	$(call apt,dataset-fashion-mnist,$(VENV)/.stamp-no-fashion-mnist,tests on Fashion-MNIST are skipped)
+
+redis-server: | $(CORE)/.stamp-venv
+	@if command -v redis-server >/dev/null || [ -e $(CORE)/.stamp-no-redis ]; then exit 0; fi; \
+	$(call apt,redis-server,$(CORE)/.stamp-no-redis,tests on a Redis server are skipped)
+
+milvus-server: | $(CORE)/.stamp-engines
+	@if [ -e $(CORE)/.stamp-milvus ] || [ -e $(CORE)/.stamp-no-milvus ]; then exit 0; fi; \
+	echo "Installing $(MILVUS_SERVER) into $(CORE)"; \
+	if [ "$$(uname -sm)" = "Linux x86_64" ] && $(CORE)/bin/python $(INSTALL) --no-deps \
+		$(MILVUS_SERVER) >$(CORE)/milvus.log 2>&1; then touch $(CORE)/.stamp-milvus; exit 0; fi; \
+	touch $(CORE)/.stamp-no-milvus; \
+	echo "It cannot be installed here (see $(CORE)/milvus.log): tests on a Milvus server are skipped."

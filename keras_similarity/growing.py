@@ -69,10 +69,15 @@ def grown(rows: npt.NDArray[Any]) -> GrowingArray:
 
 
 def held(rows: npt.NDArray[Any]) -> GrowingArray:
-    """A growing array of these rows themselves, which may be mapped from a file.
+    """A growing array that starts with these very rows: they are copied, to a place
+    where there is room, only when others are appended.
 
-    Nobody may change them. The first rows that are appended copy them.
+    Args:
+        rows: Not to be changed any more; they may be mapped from a file.
     """
     array = GrowingArray(rows.dtype, rows.shape[1] if rows.ndim > 1 else None)
+    if rows.flags.writeable:
+        rows = rows[:]
+        rows.flags.writeable = False
     array._buffer = array._rows = rows
     return array

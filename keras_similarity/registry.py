@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar, cast
 
 from keras_similarity.backend import keras_problem, require_keras
@@ -12,6 +15,10 @@ T = TypeVar("T")
 C = TypeVar("C")
 
 PACKAGE = "keras_similarity"
+
+_custom_objects: ContextVar[Mapping[str, Any]] = ContextVar(
+    "custom_objects", default=MappingProxyType({})
+)
 
 
 class Registry(Generic[T]):
@@ -87,7 +94,13 @@ class Registry(Generic[T]):
 
     def serialize(self, member: Any) -> dict[str, Any]:
         """Config of an object, as plain data: its class and its arguments."""
-        return {"class_name": type(member).__name__, "config": member.get_config()}
+        cls = type(member)
+        config = {"class_name": cls.__name__, "config": member.get_config()}
+        if self._classes.get(cls.__name__) is not cls and keras_problem() is None:
+            name = require_keras().saving.get_registered_name(cls)
+            if name != cls.__name__:  # A user's class, registered with Keras only.
+                config["registered_name"] = name
+        return config
 
     def deserialize(
         self, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None
@@ -96,7 +109,8 @@ class Registry(Generic[T]):
 
         Raises:
             ValueError: If the class is not known. Register your own class, or name it
-                in `custom_objects`.
+                in `custom_objects`, or in a `custom_objects_scope` of this module or of
+                Keras.
         """
         name = config.get("class_name")
         if not isinstance(name, str):
@@ -104,7 +118,9 @@ class Registry(Generic[T]):
                 f"The config of a {self.kind} must name its class under 'class_name'. "
                 f"Received: {dict(config)!r}."
             )
-        cls: Any = (custom_objects or {}).get(name) or self._classes.get(name)
+        cls: Any = {**_custom_objects.get(), **(custom_objects or {})}.get(name)
+        cls = cls or _known_to_keras(config.get("registered_name"), name)
+        cls = cls or self._classes.get(name)
         if cls is None and "module" in config and keras_problem() is None:
             # A user's class, registered with Keras and not here.
             return require_keras().saving.deserialize_keras_object(dict(config))
@@ -128,6 +144,28 @@ class Registry(Generic[T]):
                 f"Unknown {self.kind}: {name!r}.{hint} Known: {', '.join(self.names())}."
             )
         return cls
+
+
+@contextlib.contextmanager
+def custom_objects_scope(objects: Mapping[str, Any] | None) -> Iterator[None]:
+    """Inside it, configs may name these classes.
+
+    Args:
+        objects: Class name -> class.
+    """
+    token = _custom_objects.set({**_custom_objects.get(), **(objects or {})})
+    try:
+        yield
+    finally:
+        _custom_objects.reset(token)
+
+
+def _known_to_keras(*names: str | None) -> Any:
+    """The class that was registered with Keras, or is in its scope, under a name."""
+    if keras_problem() is not None:
+        return None
+    find = require_keras().saving.get_registered_object
+    return next((found for name in names if name and (found := find(name))), None)
 
 
 def register_serializable(cls: C) -> C:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
@@ -10,8 +11,11 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import numpy.typing as npt
 
+from keras_similarity.backend import import_optional
+
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 Floats = npt.NDArray[np.floating[Any]]
 Ints = npt.NDArray[np.integer[Any]]
@@ -65,6 +69,9 @@ Records = Callable[[Ints], tuple[Floats, list[Any]]]
 MetadataOf = Callable[[Ints], Mapping[str, list[Any]]]
 
 
+# Neighbours that are printed.
+_SHOWN = 10
+
 _AS_IDS: Ints = np.empty(0, "int64")
 
 
@@ -89,6 +96,8 @@ class Lookups(Sequence[list[Lookup]]):
         rows: Int64 `[Q, K]`: their rows in the store, -1 where there is no neighbour;
             the ids, unless they are given.
         metadata_of: Fetches metadata of rows.
+        offset: How many nearer neighbours of each query were left out: the first that
+            is there has the rank `offset + 1`.
     """
 
     ids: Ids
@@ -97,6 +106,7 @@ class Lookups(Sequence[list[Lookup]]):
     records: Records
     rows: Ints = dataclasses.field(default_factory=lambda: _AS_IDS)
     metadata_of: MetadataOf = _no_metadata
+    offset: int = 0
 
     def __post_init__(self) -> None:
         if self.rows is _AS_IDS:
@@ -140,11 +150,32 @@ class Lookups(Sequence[list[Lookup]]):
         return pd.DataFrame(
             {
                 "query": query,
-                "rank": column + 1,
+                "rank": column + 1 + self.offset,
                 "id": self.ids[query, column],
                 "distance": self.distances[query, column],
                 "label": labels,
                 **self.metadata_of(self.rows[query, column]),
+            }
+        )
+
+    def to_arrow(self) -> pa.Table:
+        """An Arrow table with the columns of `to_data_frame`; missing labels are null.
+
+        Raises:
+            ImportError: If pyarrow is not installed.
+        """
+        pyarrow = import_optional("pyarrow", extra="arrow", needed_by="Lookups.to_arrow")
+        query, column = np.nonzero(self.is_found)
+        labels = self.labels[query, column]
+        metadata = self.metadata_of(self.rows[query, column])
+        return pyarrow.table(
+            {
+                "query": query,
+                "rank": column + 1 + self.offset,
+                "id": pyarrow.array(self.ids[query, column]),
+                "distance": self.distances[query, column],
+                "label": pyarrow.array(labels, mask=labels == NO_LABEL),
+                **{name: pyarrow.array(values) for name, values in metadata.items()},
             }
         )
 
@@ -164,6 +195,7 @@ class Lookups(Sequence[list[Lookup]]):
                 self.records,
                 self.rows[index],
                 self.metadata_of,
+                self.offset,
             )
         count = int(self.is_found[index].sum())
         rows = self.rows[index][:count]
@@ -171,15 +203,15 @@ class Lookups(Sequence[list[Lookup]]):
         metadata = self.metadata_of(rows)
         return [
             Lookup(
-                rank=rank,
+                rank=place + 1 + self.offset,
                 distance=distance,
                 label=None if label == NO_LABEL else label,
                 embedding=embedding,
                 data=datum,
                 id=id_,
-                metadata={name: column[rank - 1] for name, column in metadata.items()},
+                metadata={name: column[place] for name, column in metadata.items()},
             )
-            for rank, (id_, distance, label, embedding, datum) in enumerate(
+            for place, (id_, distance, label, embedding, datum) in enumerate(
                 zip(
                     self.ids[index][:count].tolist(),
                     self.distances[index][:count].tolist(),
@@ -187,8 +219,7 @@ class Lookups(Sequence[list[Lookup]]):
                     embeddings,
                     data,
                     strict=True,
-                ),
-                start=1,
+                )
             )
         ]
 
@@ -201,8 +232,48 @@ class Lookups(Sequence[list[Lookup]]):
         return list(self) == list(other)
 
     def __repr__(self) -> str:
+        """The first neighbours, one a line."""
+        names, cells = self._first_cells()
+        widths = [max(map(len, column)) for column in zip(names, *cells, strict=True)]
+        lines = [
+            "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+            for row in (names, *cells)
+        ]
+        return "\n".join([f"<Lookups: {self._shape_text()}>", *(lines if cells else ())])
+
+    def _repr_html_(self) -> str:
+        """The first neighbours as a table, which notebooks show."""
+        names, cells = self._first_cells()
+        head = "".join(f"<th>{name}</th>" for name in names)
+        body = "".join(
+            f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>"
+            for row in cells
+        )
+        return (
+            f"<table><caption>{self._shape_text()}</caption>"
+            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        )
+
+    def _shape_text(self) -> str:
         queries, k = self.ids.shape
-        return f"<Lookups: {queries} queries, {k} neighbours each>"
+        found = int(self.is_found.sum())
+        more = f", the first {_SHOWN} shown" if found > _SHOWN else ""
+        return f"{queries} queries, {k} neighbours each, {found} found{more}"
+
+    def _first_cells(self) -> tuple[list[str], list[list[str]]]:
+        """Names and text of the first neighbours' columns, without records."""
+        query, column = (axis[:_SHOWN] for axis in np.nonzero(self.is_found))
+        cells = [
+            [
+                str(number),
+                str(place + 1 + self.offset),
+                str(self.ids[number, place]),
+                f"{self.distances[number, place]:.6g}",
+                "" if (label := self.labels[number, place]) == NO_LABEL else str(label),
+            ]
+            for number, place in zip(query.tolist(), column.tolist(), strict=True)
+        ]
+        return ["query", "rank", "id", "distance", "label"], cells
 
 
 @dataclass

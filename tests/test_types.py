@@ -1,5 +1,8 @@
 """Lookups as columns and as lists of `Lookup`."""
 
+import sys
+from xml.etree import ElementTree
+
 import numpy as np
 import pytest
 
@@ -88,6 +91,78 @@ def test_reading_columns_fetches_no_records(lookups):
     assert "3 queries, 2 neighbours" in repr(columns)
     with pytest.raises(RuntimeError, match="fetched"):
         columns[0]
+
+
+def test_an_arrow_table_has_a_row_for_each_neighbour(lookups):
+    pytest.importorskip("pyarrow")
+    table = lookups.to_arrow()
+    assert table.column_names == ["query", "rank", "id", "distance", "label"]
+    assert table.to_pydict() == {
+        "query": [0, 0, 1],
+        "rank": [1, 2, 1],
+        "id": [2, 0, 3],
+        "distance": [0.25, 0.5, 0.75],
+        "label": [5, None, 6],
+    }
+    assert [str(kind) for kind in table.schema.types[2:]] == ["int64", "float", "int64"]
+
+
+def test_arrow_holds_strings_and_metadata():
+    pytest.importorskip("pyarrow")
+    columns = {"price": [1.5, None], "when": ["a", "b"]}
+    lookups = Lookups(
+        ids=np.array([["x", "y", None]], object),
+        distances=np.array([[0.5, 1.0, np.nan]], "float32"),
+        labels=np.array([[1, 2, NO_LABEL]]),
+        records=fetch,
+        rows=np.array([[0, 1, NO_ID]]),
+        metadata_of=lambda rows: columns,
+        offset=10,
+    )
+    table = lookups.to_arrow()
+    assert table["id"].to_pylist() == ["x", "y"] and table["rank"].to_pylist() == [11, 12]
+    assert table["price"].to_pylist() == [1.5, None]
+    assert table["price"].null_count == 1
+    assert table.to_pandas()["when"].tolist() == ["a", "b"]
+    assert lookups[:1].to_arrow() == table
+
+
+def test_arrow_without_pyarrow_says_what_to_install(lookups, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ImportError, match=r"keras-similarity\[arrow\]"):
+        lookups.to_arrow()
+
+
+def test_it_prints_its_first_neighbours(lookups):
+    lines = [line.split() for line in str(lookups).splitlines()]
+    assert lines[1:] == [
+        ["query", "rank", "id", "distance", "label"],
+        ["0", "1", "2", "0.25", "5"],
+        ["0", "2", "0", "0.5"],
+        ["1", "1", "3", "0.75", "6"],
+    ]
+    many = Lookups(
+        ids=np.zeros((50, 3), "int64"),
+        distances=np.zeros((50, 3), "float32"),
+        labels=np.zeros((50, 3), "int64"),
+        records=fetch,
+    )
+    assert len(str(many).splitlines()) == 12 and "150 found, the first 10" in str(many)
+    assert len(str(lookups[2:]).splitlines()) == 1
+
+
+def test_a_notebook_shows_a_table_of_it():
+    lookups = Lookups(
+        ids=np.array([["<b>"]], object),
+        distances=np.array([[0.5]], "float32"),
+        labels=np.array([[3]]),
+        records=fetch,
+        rows=np.array([[0]]),
+    )
+    table = ElementTree.fromstring(lookups._repr_html_())
+    cells = [cell.text for cell in table.iter("td")]
+    assert cells == ["0", "1", "<b>", "0.5", "3"]
+    assert [cell.text for cell in table.iter("th")][2] == "id"
 
 
 def test_lookups_are_equal_by_value():

@@ -30,15 +30,21 @@ class Choice:
             its own query. One that is not indexed excludes nothing.
         max_per_label: At most so many neighbours of one label; those without a label do
             not count as one.
+        offset: How many of the nearest are left out.
     """
 
     filter: Filter | None = None
     exclude_self: Any = None
     max_per_label: int | None = None
+    offset: int = 0
 
     def __post_init__(self) -> None:
         if self.max_per_label is not None:
             check_positive("max_per_label", self.max_per_label)
+        if isinstance(self.offset, bool) or not isinstance(self.offset, int | np.integer):
+            raise TypeError(f"`offset` must be an integer. Received: {self.offset!r}.")
+        if self.offset < 0:
+            raise ValueError(f"`offset` must be from 0. Received: {self.offset}.")
 
     def chosen(self, find: Find, k: int, limit: int, store: Store) -> tuple[Ints, Floats]:
         """Rows and distances `[Q, k]` of the neighbours that are kept.
@@ -49,7 +55,11 @@ class Choice:
             limit: How many there are at most.
             store: Knows the labels and the rows of ids.
         """
-        check_positive("k", k)
+        k = check_positive("k", k) + self.offset
+        rows, distances = self._kept(find, k, limit, store)
+        return rows[:, self.offset :], distances[:, self.offset :]
+
+    def _kept(self, find: Find, k: int, limit: int, store: Store) -> tuple[Ints, Floats]:
         if self.exclude_self is None and self.max_per_label is None:
             return find(k)
         count = k + 1

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import threading
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from keras_similarity.indexer.choice import ANY, Choice
+from keras_similarity.indexer.answers import as_long, lookups_of
+from keras_similarity.indexer.choice import ANY, Choice, Find
+from keras_similarity.indexer.parts import has_rows_of
+from keras_similarity.persistence import SavedFiles
 from keras_similarity.search import Search
 from keras_similarity.search.lock import ReadersWriterLock
 from keras_similarity.stores import Store
-from keras_similarity.types import NO_ID, NO_LABEL, Bools, Floats, Ids, Ints, Lookups
+from keras_similarity.types import (
+    NO_ID,
+    Bools,
+    Floats,
+    Ints,
+    Lookups,
+    Records,
+)
+
+logger = logging.getLogger(__name__)
 
 # So many deleted rows, and more than half of all, are worth making a new engine.
 _MANY_DELETED = 1000
@@ -20,6 +35,10 @@ _MANY_DELETED = 1000
 # many next.
 _WITHIN = 64
 _WIDENING = 4
+# Rows that are fetched from a store at once.
+_ROWS_AT_ONCE = 2**18
+# The file of a saved index that holds the store's vectors.
+_EMBEDDINGS = "store/embeddings.npy"
 
 
 class Contents:
@@ -50,11 +69,15 @@ class Contents:
             )
         self.search = search
         self.store = store
-        # Rows from here on are not to be found yet: they replace others.
+        # Rows from here on are not to be found: they replace others, and that is not
+        # done yet; or it failed, and the store lacks them.
         self._first_pending: int | None = None
+        # Files that rows are still read from, if the index was loaded by mapping them.
+        self._files: SavedFiles | None = None
         self._writing = threading.Lock()
         # Adding leaves running lookups alone; other changes have to wait for them.
         self._lookups = ReadersWriterLock()
+        self.search.use_vectors(self.vectors)
 
     def add(
         self,
@@ -71,9 +94,15 @@ class Contents:
         with self._writing:
             self.search.check(embeddings)
             new = self.store.prepare(embeddings, labels, data, ids, metadata)
+            first = self.store.num_rows
             self.store.commit(new)
-            if build:
-                self._build(verbose, embeddings)
+            try:
+                if build:
+                    self._build(verbose, embeddings)
+            except BaseException:
+                with self._lookups.writing():
+                    self.store.hide(np.arange(first, self.store.num_rows))
+                raise
             return new.ids.tolist()
 
     def upsert(
@@ -85,7 +114,6 @@ class Contents:
             new = self.store.prepare(
                 embeddings, labels, data, ids, metadata, replacing=True
             )
-            replaced = self.store.rows_of(new.ids)
             self._build(0)
             first = self.store.num_rows
             with self._lookups.writing():
@@ -95,10 +123,10 @@ class Contents:
                 self.search.batch_add(embeddings, rows, verbose=0)
                 with self._lookups.writing():
                     self.store.commit(new)
-                    self.store.hide(replaced[replaced >= 0])
                     self._first_pending = None
-            finally:
-                self._first_pending = None
+            except BaseException:
+                self._drop_pending()
+                raise
             self._compact_if_worthwhile()
 
     def delete(self, ids: Any) -> int:
@@ -123,39 +151,51 @@ class Contents:
     def lookup(self, embeddings: Floats, k: int, choice: Choice) -> Lookups:
         """Neighbours of embeddings `[Q, D]`, all from one version of the rows."""
         with self._lookups.reading():
-            may_be_found = self._may_be_found(choice)
-
-            def find(count: int) -> tuple[Ints, Floats]:
-                return self.search.batch_lookup(embeddings, count, allowed=may_be_found)
-
-            limit = self._limit(may_be_found)
+            find, limit = self._finder(embeddings, choice)
             rows, distances = choice.chosen(find, k, limit, self.store)
-            return self._lookups_of(rows, distances)
+            return lookups_of(self.store, self._reader(), rows, distances, choice.offset)
 
     def lookup_within(
         self, embeddings: Floats, max_cost: float, choice: Choice
     ) -> Lookups:
         """As `lookup`, but all neighbours up to a cost."""
         with self._lookups.reading():
-            may_be_found = self._may_be_found(choice)
-
-            def find(count: int) -> tuple[Ints, Floats]:
-                return self.search.batch_lookup(embeddings, count, allowed=may_be_found)
-
-            limit, k = max(self._limit(may_be_found), 1), _WITHIN
+            find, limit = self._finder(embeddings, choice)
+            limit, k = max(limit, 1), _WITHIN
             while True:
                 k = min(k, limit)
                 rows, distances = choice.chosen(find, k, limit, self.store)
-                is_within = (
-                    self.search.distance.to_cost(distances) <= max_cost
-                )  # Not NaN.
+                costs = self.search.distance.to_cost(distances)
+                is_within = costs <= max_cost  # Not NaN.
                 if k == limit or not is_within[:, -1].any():
                     break
                 k *= _WIDENING
             width = int(is_within.sum(axis=1).max(initial=0))
             rows = np.where(is_within, rows, NO_ID)[:, :width]
             distances = np.where(is_within, distances, np.nan)[:, :width]
-            return self._lookups_of(rows, distances)
+            return lookups_of(self.store, self._reader(), rows, distances)
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """Keeps rows from being replaced, deleted or numbered anew meanwhile."""
+        with self._lookups.reading():
+            yield
+
+    def nearest(self, embeddings: Floats, k: int) -> Ints:
+        """Rows `[Q, k]` that the search finds, inside of `reading`."""
+        find, limit = self._finder(embeddings, ANY)
+        return ANY.chosen(find, k, limit, self.store)[0]
+
+    def searchable_rows(self) -> Ints:
+        """The rows that a lookup may find."""
+        may_be_found = self._may_be_found(ANY)
+        if may_be_found is None:
+            return np.arange(self.search.size())
+        return np.flatnonzero(may_be_found[: self.search.size()])
+
+    def vectors(self, rows: Ints) -> Floats:
+        """Embeddings `[n, D]` of rows."""
+        return self._reader()(rows)[0]
 
     def size(self) -> int:
         """Number of rows that are not deleted."""
@@ -170,31 +210,57 @@ class Contents:
         with self._writing, self._lookups.writing():
             self.search.reset()
             self.store.reset()
+            self._first_pending = self._files = None
 
     def compact(self) -> None:
         """Removes what was deleted from memory; ids stay."""
         with self._writing:
             self._compact()
 
-    def write(self, folder: Path, compression: bool) -> dict[str, int]:
-        """Puts the rows into files; returns the sizes, which `read` checks."""
+    def write(
+        self, folder: Path, compression: bool, copy_store: bool = False
+    ) -> dict[str, Any]:
+        """Puts the rows into files; returns what `read` has to know."""
         with self._writing:
+            self._repair()
+            self.verify()  # Or the copy of what is damaged would get good checksums.
             for part in ("store", "search"):
                 (folder / part).mkdir()
-            self.store.write(folder / "store", compression)
+            self.store.write(folder / "store", compression, copy=copy_store)
             self.search.write(folder / "search")
-            return self._sizes()
+            return {**self._sizes(), "store_version": self.store.version}
 
-    def read(self, folder: Path, sizes: dict[str, int]) -> None:
-        """Takes the rows from the files of `write`, which returned `sizes`.
+    def read(
+        self, folder: Path, saved: Mapping[str, Any], files: SavedFiles | None = None
+    ) -> None:
+        """Takes the rows from the files of `write`, which returned `saved`.
+
+        Args:
+            files: Checks what is mapped; `None` where nothing is to be mapped.
 
         Raises:
             ValueError: If there are more or fewer.
         """
-        self.store.read(folder / "store")
-        self.search.read(folder / "search")
+        mmap = files is not None
+        self.store.read(folder / "store", mmap=mmap)
+        if has_rows_of(self.store, saved):
+            self.search.read(folder / "search", mmap=mmap)
+        self._files = files
+        if self.store.is_external:
+            self.build(0)
+            return
+        sizes = {name: saved[name] for name in self._sizes()}
         if self._sizes() != sizes:
             raise ValueError(f"`path` must hold {sizes}. Received: {self._sizes()}.")
+
+    def verify(self) -> None:
+        """Checks all that is mapped.
+
+        Raises:
+            ValueError: If a file is damaged.
+        """
+        if self._files is not None:
+            self._files.check_mapped()
 
     def _sizes(self) -> dict[str, int]:
         return {"size": self.store.num_rows, "searchable": self.search.size()}
@@ -204,11 +270,69 @@ class Contents:
 
         `newest` spares fetching them, where they are all that it lacks.
         """
-        rows = np.arange(self.search.size(), self.store.num_rows)
-        if newest is None or len(newest) != len(rows):
-            newest, _ = self.store.records(rows)
-        if len(rows):
-            self.search.batch_add(newest, rows, verbose=verbose)
+        self._repair()
+        first, end = self.search.size(), self.store.num_rows
+        if newest is not None and len(newest) == end - first and first < end:
+            self.search.batch_add(newest, np.arange(first, end), verbose=verbose)
+            return
+        self._fill(self.search, np.arange(first, end), first, verbose)
+
+    def _fill(self, search: Search, rows: Ints, first: int, verbose: int) -> None:
+        """Adds the store's rows to an engine, which numbers them from `first` on."""
+        for start in range(0, len(rows), _ROWS_AT_ONCE):
+            part = rows[start : start + _ROWS_AT_ONCE]
+            numbers = np.arange(len(part)) + first + start
+            search.batch_add(self.vectors(part), numbers, verbose=verbose)
+
+    def _drop_pending(self) -> None:
+        """Takes rows out of the search again that the store did not get."""
+        if self._first_pending is None:
+            return
+        try:
+            self._repair()
+        except Exception as error:
+            # They stay hidden, and the next change tries again.
+            logger.warning("The search could not be put right yet: %s", error)
+
+    def _repair(self) -> None:
+        """A new engine, if the old has rows that the store did not get."""
+        if self._first_pending is None:
+            return
+        if self.search.size() > self.store.num_rows:
+            search = self._empty_search()
+            self._fill(search, np.arange(self.store.num_rows), 0, 0)
+            with self._lookups.writing():
+                self.search.adopt(search)
+        with self._lookups.writing():
+            self._first_pending = None
+
+    def _empty_search(self) -> Search:
+        search = type(self.search).from_config(self.search.get_config())
+        search.use_vectors(self.vectors)
+        return search
+
+    def _finder(self, embeddings: Floats, choice: Choice) -> tuple[Find, int]:
+        """What finds so many of the rows that may be found, and how many those are."""
+        if self._files is not None:
+            self._files.check_mapped(but=_EMBEDDINGS)
+        may_be_found = self._may_be_found(choice)
+
+        def find(count: int) -> tuple[Ints, Floats]:
+            return self.search.batch_lookup(embeddings, count, allowed=may_be_found)
+
+        return find, self._limit(may_be_found)
+
+    def _reader(self) -> Records:
+        """The store's `reader`, which checks mapped rows before it reads them."""
+        reader, files = self.store.reader(), self._files
+        if files is None:
+            return reader
+
+        def checked(rows: Ints) -> tuple[Floats, list[Any]]:
+            files.check_rows(_EMBEDDINGS, rows)
+            return reader(rows)
+
+        return checked
 
     def _may_be_found(self, choice: Choice) -> Bools | None:
         """Which rows may be found, by their numbers; `None` for all."""
@@ -219,7 +343,9 @@ class Contents:
             return may_be_found
         matching = self.store.matching(choice.filter)
         return (
-            matching if may_be_found is None else matching & _to(may_be_found, matching)
+            matching
+            if may_be_found is None
+            else matching & as_long(may_be_found, matching)
         )
 
     def _limit(self, may_be_found: Bools | None) -> int:
@@ -228,20 +354,6 @@ class Contents:
             return self.search.size()
         return int(np.count_nonzero(may_be_found[: self.search.size()]))
 
-    def _lookups_of(self, rows: Ints, distances: Floats) -> Lookups:
-        is_found = rows != NO_ID
-        found = rows[is_found]
-        labels = np.full(rows.shape, NO_LABEL, "int64")
-        labels[is_found] = self.store.labels(found)
-        return Lookups(
-            _spread(self.store.ids(found), is_found),
-            distances,
-            labels,
-            self.store.reader(),
-            rows,
-            self.store.metadata_reader(),
-        )
-
     def _compact_if_worthwhile(self) -> None:
         deleted = self.store.num_rows - self.store.size()
         if deleted > max(_MANY_DELETED, self.store.num_rows // 2):
@@ -249,29 +361,16 @@ class Contents:
 
     def _compact(self) -> None:
         """Keeps the rows that are live, in a new engine that is swapped in when ready."""
+        self._repair()
+        self.verify()
         live = np.flatnonzero(self.store.is_live)
         searchable = live[live < self.search.size()]
-        search = type(self.search).from_config(self.search.get_config())
-        if len(searchable):
-            embeddings, _ = self.store.records(searchable)
-            search.batch_add(embeddings, np.arange(len(searchable)), verbose=0)
+        search = self._empty_search()
+        # Until the store numbers them anew, too, these are their rows.
+        search.use_vectors(lambda rows: self.vectors(searchable[rows]))
+        self._fill(search, searchable, 0, 0)
+        search.use_vectors(self.vectors)
         with self._lookups.writing():
             self.store.keep(live)
             self.search.adopt(search)
-
-
-def _spread(ids: Ids, is_found: Bools) -> Ids:
-    """Ids at the places where something was found, in the order of reading."""
-    if ids.dtype == object:
-        spread = np.full(is_found.shape, None, object)
-    else:
-        spread = np.full(is_found.shape, NO_ID, "int64")
-    spread[is_found] = ids
-    return spread
-
-
-def _to(mask: Bools, like: Bools) -> Bools:
-    """The mask with false for rows that it does not know."""
-    longer = np.zeros(len(like), bool)
-    longer[: len(mask)] = mask[: len(like)]
-    return longer
+            self._files = None  # All rows are in memory now.

@@ -12,6 +12,7 @@ from keras_similarity.distances import Distance
 from keras_similarity.evaluators import Evaluator
 from keras_similarity.indexer.calibration import Calibration
 from keras_similarity.indexer.judging import Judge
+from keras_similarity.indexer.predictions import TakesPredictions
 from keras_similarity.matchers import ClassificationMatch
 from keras_similarity.retrieval_metrics import RetrievalMetric
 from keras_similarity.retrieval_metrics.base import check_retrieval_metrics
@@ -19,7 +20,7 @@ from keras_similarity.search.base import check_positive
 from keras_similarity.types import Bools, CalibrationResults, Floats, Lookups
 
 
-class Decisions(ABC):
+class Decisions(TakesPredictions, ABC):
     """Judges, calibrates and matches: the half of `Indexer` that is about labels.
 
     Attributes:
@@ -38,10 +39,6 @@ class Decisions(ABC):
     @abstractmethod
     def searchable(self) -> int:
         """Number of examples that a lookup may find."""
-
-    @abstractmethod
-    def _embeddings(self, predictions: Any) -> Floats:
-        """The embeddings `[N, D]` of predictions."""
 
     @abstractmethod
     def _lookup(self, embeddings: Floats, k: int) -> Lookups:

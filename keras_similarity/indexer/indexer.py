@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import os
 import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from keras_similarity import distances, stores
 from keras_similarity.distances import Distance
 from keras_similarity.evaluators import Evaluator
 from keras_similarity.indexer.calibration import Calibration
-from keras_similarity.indexer.choice import ANY, Choice
+from keras_similarity.indexer.changes import Changes
 from keras_similarity.indexer.contents import Contents
 from keras_similarity.indexer.decisions import Decisions
+from keras_similarity.indexer.finding import Finding
 from keras_similarity.indexer.parts import (
     arguments_as_config,
     arguments_of,
@@ -25,22 +23,19 @@ from keras_similarity.indexer.parts import (
     evaluator_of,
     search_of,
 )
-from keras_similarity.indexer.predictions import select_embeddings, select_one
 from keras_similarity.indexer.statistics import LookupStatistics
 from keras_similarity.indexer.summary import stats_text, summary_text
-from keras_similarity.persistence import is_saved, open_folder, save_folder
+from keras_similarity.persistence import is_saved, open_files, save_folder
+from keras_similarity.registry import custom_objects_scope
 from keras_similarity.search import Search
 from keras_similarity.search.base import check_positive
 from keras_similarity.stores import Store
-from keras_similarity.stores.base import UNCHANGED
-from keras_similarity.stores.filter import Filter
-from keras_similarity.types import Floats, Lookup, Lookups
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-class Indexer(Decisions):
+class Indexer(Changes, Finding, Decisions):
     """Finds the neighbours of embeddings, with what was indexed with them.
 
     Joins a `Search` (vectors to ids and distances) with a `Store` (ids to labels and
@@ -56,14 +51,19 @@ class Indexer(Decisions):
         embedding_size: Length of an embedding.
         distance: A `Distance`, its name or its config.
         search: A `Search` of that distance and size, its name or its config.
-        kv_store: A `Store`, its name or its config. One that holds rows already is
-            searched after `build_index()`.
+        kv_store: A `Store`, its name or its config. The rows that one holds already are
+            found, too.
         evaluator: `"memory"` or an `Evaluator`.
         embedding_output: Which of a model's outputs is the embedding: its number, or its
             key in a dict. `None` is the first, of a dict the first in the alphabet.
         stat_buffer_size: How many of the last lookups `stats()` is about.
+        build: Make the rows searchable now that `kv_store` holds already? If not,
+            `build_index()` does.
 
     Attributes:
+        model: What is known of the model that made the vectors, as plain data: a
+            `SimilarityModel` keeps hashes of its weights and of its preprocessing here.
+            Saved with the index; `None` where nothing is known.
         is_calibrated: Has `calibrate` been called (since the last `reset`)?
         cutpoints: Cutpoint name -> what `calibrate` found there; empty before.
         calibration_thresholds: Columns over all thresholds; empty before.
@@ -90,6 +90,8 @@ class Indexer(Decisions):
         evaluator: Evaluator | str = "memory",
         embedding_output: int | str | None = None,
         stat_buffer_size: int = 1000,
+        *,
+        build: bool = True,
     ) -> None:
         self.embedding_size = check_positive("embedding_size", embedding_size)
         self.distance = distances.get(distance)
@@ -102,7 +104,10 @@ class Indexer(Decisions):
         self.embedding_output = check_embedding_output(embedding_output)
         self.stat_buffer_size = check_positive("stat_buffer_size", stat_buffer_size)
         self._statistics = LookupStatistics(self.stat_buffer_size)
+        self.model: dict[str, Any] | None = None
         self._changing = threading.Lock()  # Held to save and to reset.
+        if build:
+            self._contents.build(0)
 
     @property
     def search(self) -> Search:
@@ -113,202 +118,6 @@ class Indexer(Decisions):
     def kv_store(self) -> Store:
         """The store: ids to embeddings, labels and data."""
         return self._contents.store
-
-    # Adding.
-
-    def add(
-        self,
-        prediction: Any,
-        label: int | None = None,
-        data: Any = None,
-        build: bool = True,
-        verbose: int = 1,
-        *,
-        id: int | str | None = None,
-        metadata: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """Adds one example and returns its id; see `batch_add`."""
-        return self._contents.add(
-            self._one_embedding(prediction),
-            [label],
-            [data],
-            None if id is None else [id],
-            None if metadata is None else [metadata],
-            build=build,
-            verbose=verbose,
-        )[0]
-
-    def batch_add(
-        self,
-        predictions: Any,
-        labels: Any = None,
-        data: Any = None,
-        build: bool = True,
-        verbose: int = 1,
-        *,
-        ids: Any = None,
-        metadata: Any = None,
-    ) -> list[Any]:
-        """Adds examples; on an error none of them.
-
-        Args:
-            predictions: The examples.
-            labels: Integers `[N]`; `None` for an example without a label, or for all.
-            data: One item an example, to be kept with it: an array `[N, ...]` or a list.
-            build: Make them searchable now? If not, `build_index()` does, and so does
-                the next call with `build=True`.
-            verbose: Handed to the search.
-            ids: Their ids, integers or strings, each used once; `None` to count on from
-                the largest, or from 0.
-            metadata: Name -> one value an example, or a single one for all; or a list of
-                one mapping an example; or a data frame. `None` is a missing value. Those
-                of a column are of one type: `bool`, `int`, `float`, `str`, `datetime` or
-                `bytes`. Lookups can ask for them: `filter=field("price") < 10`.
-
-        Returns:
-            Their ids.
-
-        Raises:
-            ValueError: If shapes do not fit, a value is not finite or an id is taken.
-            TypeError: If labels, ids or metadata are of a wrong type.
-        """
-        embeddings = self._embeddings(predictions)
-        return self._contents.add(
-            embeddings, labels, data, ids, metadata, build=build, verbose=verbose
-        )
-
-    def upsert(
-        self,
-        predictions: Any,
-        ids: Any,
-        labels: Any = None,
-        data: Any = None,
-        metadata: Any = None,
-    ) -> None:
-        """Adds examples, in place of those that have their ids; on an error none.
-
-        A lookup finds all of the old ones or all of the new ones. Arguments are those of
-        `batch_add`; what an old example had and the new one is not given is gone.
-        """
-        embeddings = self._embeddings(predictions)
-        self._contents.upsert(embeddings, labels, data, ids, metadata)
-
-    def delete(self, ids: Any) -> int:
-        """Deletes examples, and returns how many; on an error none.
-
-        Args:
-            ids: Their ids, or one.
-
-        Raises:
-            IndexError: If there is no such id.
-        """
-        return self._contents.delete(ids)
-
-    def update(
-        self,
-        ids: Any,
-        label: Any = UNCHANGED,
-        metadata: Any = None,
-        data: Any = UNCHANGED,
-    ) -> None:
-        """Changes what examples were indexed with; on an error nothing.
-
-        Args:
-            ids: Their ids, or one.
-            label: A label for all, or one each; `None` for no label.
-            metadata: As `batch_add`. The columns that it names are changed.
-            data: One item each.
-
-        Raises:
-            IndexError: If there is no such id.
-        """
-        self._contents.update(ids, label, data, metadata)
-
-    def compact(self) -> None:
-        """Frees the memory of what was deleted; ids stay.
-
-        Happens by itself when more than half of the examples have been deleted.
-        """
-        self._contents.compact()
-
-    def build_index(self, verbose: int = 1) -> None:
-        """Makes all examples searchable that were added with `build=False`."""
-        self._contents.build(verbose)
-
-    # Looking up.
-
-    def single_lookup(
-        self, prediction: Any, k: int = 5, *, filter: Filter | None = None
-    ) -> list[Lookup]:
-        """The `k` nearest neighbours of one example, nearest first.
-
-        The list is shorter where there are fewer.
-        """
-        return self._lookup(self._one_embedding(prediction), k, Choice(filter))[0]
-
-    def batch_lookup(
-        self,
-        predictions: Any,
-        k: int = 5,
-        verbose: int = 1,
-        *,
-        filter: Filter | None = None,
-        exclude_self: Any = None,
-        max_per_label: int | None = None,
-    ) -> Lookups:
-        """The `k` nearest neighbours of each example, nearest first.
-
-        Args:
-            filter: Only examples of which it is true, e.g. `field("label") == 3`; see
-                `Filter`.
-            exclude_self: Ids `[N]` of the queries where they are indexed themselves:
-                none finds itself.
-            max_per_label: At most so many neighbours of the same label.
-
-        Returns:
-            Columns `[Q, k]` that also read as a list of lists of `Lookup`. Rows are
-            shorter where there are fewer neighbours, and empty in an empty index.
-
-        Raises:
-            ValueError: If shapes do not fit, a value is not finite, or `filter` asks for
-                metadata that nothing has.
-            TypeError: If `filter` compares with a value of another type.
-        """
-        choice = Choice(filter, exclude_self, max_per_label)
-        return self._lookup(self._embeddings(predictions), k, choice)
-
-    def range_lookup(
-        self,
-        predictions: Any,
-        max_distance: float,
-        *,
-        filter: Filter | None = None,
-        exclude_self: Any = None,
-    ) -> Lookups:
-        """All neighbours of each example that are within a distance, nearest first.
-
-        Under a similarity, all that are at least as similar. Takes memory for as many
-        neighbours of every query as the one with most of them has.
-
-        Args:
-            max_distance: The largest distance that is found, in the units of the index'
-                distance.
-            filter: As `batch_lookup`; so is `exclude_self`.
-
-        Returns:
-            Columns `[Q, K]`, `K` the largest number that a query found.
-        """
-        max_cost = float(self.distance.to_cost(np.float32(max_distance)))
-        if np.isnan(max_cost):
-            raise ValueError(
-                f"`max_distance` must be a number. Received: {max_distance}."
-            )
-        return self._timed(
-            self._embeddings(predictions),
-            lambda embeddings: self._contents.lookup_within(
-                embeddings, max_cost, Choice(filter, exclude_self)
-            ),
-        )
 
     # Contents.
 
@@ -321,6 +130,7 @@ class Indexer(Decisions):
             self._contents.reset()
             self._statistics = LookupStatistics(self.stat_buffer_size)
             self._calibration = None
+            self.model = None
 
     def size(self) -> int:
         """Number of examples, those that are not searchable yet included."""
@@ -348,6 +158,7 @@ class Indexer(Decisions):
 
     def to_data_frame(self, num_items: int = 0) -> pd.DataFrame:
         """The first examples: columns `embeddings`, `data`, `labels`; 0 means all."""
+        self.verify()
         return self.kv_store.to_data_frame(num_items)
 
     # Files.
@@ -357,6 +168,8 @@ class Indexer(Decisions):
         path: str | os.PathLike[str],
         compression: bool = True,
         overwrite: bool = True,
+        *,
+        copy_store: bool = False,
     ) -> None:
         """Saves the index and its calibration into a folder, by one atomic step.
 
@@ -366,7 +179,10 @@ class Indexer(Decisions):
         Args:
             path: Folder, made if it is missing, or an fsspec URL.
             compression: Compress the store? Smaller, and slower to write and read.
+                Vectors are never compressed.
             overwrite: Replace an index that is there?
+            copy_store: Save the rows of a store that lives elsewhere (`is_external`:
+                a database, a file of its own), too? If not, the index refers to it.
 
         Raises:
             FileExistsError: If there is one and `overwrite` is off.
@@ -377,64 +193,71 @@ class Indexer(Decisions):
                 f"`path` holds a saved index. Received: path={os.fspath(path)!r}, "
                 "overwrite=False."
             )
+
+        def write(folder: Path) -> None:
+            config.update(self._write(folder, compression, copy_store))
+
         with self._changing:
             config = arguments_as_config(self)
-            save_folder(
-                path,
-                kind="index",
-                config=config,
-                write=lambda folder: config.update(self._write(folder, compression)),
-            )
+            save_folder(path, kind="index", config=config, write=write)
 
     @staticmethod
-    def load(path: str | os.PathLike[str], verbose: int = 1) -> Indexer:
+    def load(
+        path: str | os.PathLike[str],
+        verbose: int = 1,
+        *,
+        mmap: bool = False,
+        custom_objects: Mapping[str, Any] | None = None,
+    ) -> Indexer:
         """The index that `save` wrote.
+
+        With `mmap` it is there at once and takes memory on demand: vectors stay in their
+        files, of which only sizes and headers are checked now. The search engine's are
+        checked at the first lookup, all in one pass, since it may read any of them; the
+        store's where they are read, in blocks of 16 MiB. `verify` checks all.
+
+        The rows of a store that lives elsewhere are searched as they are now: the
+        engine gets those that were added since, and all if they were numbered anew.
 
         Args:
             path: As given to `save`.
             verbose: Print how much was loaded?
+            mmap: Leave the vectors in the files? Needs a local folder. A save to it is
+                no harm: the old files live as long as they are used.
+            custom_objects: Class name -> class, of parts of your own that are not
+                registered.
 
         Raises:
             FileNotFoundError: If there is none.
-            ValueError: If it is damaged, or from a newer version of the package.
+            ValueError: If it is damaged, or from a newer version of the package, or is
+                to be mapped and lies at a URL.
         """
-        with open_folder(path, kind="index") as (config, folder):
-            index = Indexer(**arguments_of(config))
-            sizes = {name: config[name] for name in ("size", "searchable")}
-            index._contents.read(folder, sizes)
+        with open_files(path, kind="index", mmap=mmap) as (config, files):
+            with custom_objects_scope(custom_objects):
+                index = Indexer(**arguments_of(config), build=False)
+            index._contents.read(files.folder, config, files if mmap else None)
             if config["calibration"]:
-                index._calibration = Calibration.read(folder, config["calibration"])
+                index._calibration = Calibration.read(files.folder, config["calibration"])
+            index.model = config.get("model")
         if verbose:
             print(f"Loaded an index of {index.size():,} examples.")
         return index
 
-    def _write(self, folder: Path, compression: bool) -> dict[str, Any]:
+    def verify(self) -> None:
+        """Checks all files of an index that was loaded with `mmap=True`.
+
+        Any other index was checked when it was loaded.
+
+        Raises:
+            ValueError: If a file is damaged; it is named.
+        """
+        self._contents.verify()
+
+    def _write(self, folder: Path, compression: bool, copy_store: bool) -> dict[str, Any]:
         """Puts everything into files; returns what is to be kept beside them."""
         calibration = self._calibration
         return {
-            **self._contents.write(folder, compression),
+            **self._contents.write(folder, compression, copy_store),
             "calibration": calibration.write(folder) if calibration else None,
+            "model": self.model,
         }
-
-    # What the methods above share.
-
-    def _embeddings(self, predictions: Any) -> Floats:
-        return select_embeddings(
-            predictions, embedding_output=self.embedding_output, dim=self.embedding_size
-        )
-
-    def _one_embedding(self, prediction: Any) -> Floats:
-        return select_one(
-            prediction, embedding_output=self.embedding_output, dim=self.embedding_size
-        )
-
-    def _lookup(self, embeddings: Floats, k: int, choice: Choice = ANY) -> Lookups:
-        return self._timed(
-            embeddings, lambda queries: self._contents.lookup(queries, k, choice)
-        )
-
-    def _timed(self, queries: Floats, look: Callable[[Floats], Lookups]) -> Lookups:
-        start = time.perf_counter()
-        lookups = look(queries)
-        self._statistics.add(len(queries), time.perf_counter() - start)
-        return lookups

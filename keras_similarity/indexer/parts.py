@@ -13,6 +13,7 @@ from keras_similarity.distances import Distance
 from keras_similarity.evaluators import Evaluator
 from keras_similarity.search import Search
 from keras_similarity.search.base import is_same_distance
+from keras_similarity.stores import Store
 
 if TYPE_CHECKING:
     from keras_similarity.indexer.indexer import Indexer
@@ -71,6 +72,7 @@ def arguments_as_config(index: Indexer) -> dict[str, Any]:
         "evaluator": evaluators.serialize(index.evaluator),
         "embedding_output": index.embedding_output,
         "stat_buffer_size": index.stat_buffer_size,
+        "dtype": "float32",  # Of the vectors.
     }
 
 
@@ -78,9 +80,34 @@ def arguments_of(config: Mapping[str, Any]) -> dict[str, Any]:
     """Constructor arguments of an index, from `arguments_as_config`."""
     names = ("embedding_size", "distance", "search", "kv_store", "embedding_output")
     arguments = {name: config[name] for name in (*names, "stat_buffer_size")}
+    return {**arguments, "evaluator": evaluator_from(config["evaluator"])}
+
+
+def evaluator_from(config: Mapping[str, Any]) -> Evaluator | str:
+    """The evaluator of a config; `"memory"`, and a warning, if its class is not known."""
     try:
-        arguments["evaluator"] = evaluators.deserialize(config["evaluator"])
+        return evaluators.deserialize(config)
     except ValueError as error:
-        # It holds no data, so the index is complete without it.
+        # It holds no data, so an index is complete without it.
         logger.warning("The index gets the evaluator 'memory': %s", error)
-    return arguments
+        return "memory"
+
+
+def has_rows_of(store: Store, saved: Mapping[str, Any]) -> bool:
+    """Do the rows of a saved engine have the numbers that the store has for them today?
+
+    Args:
+        store: The index' store, read.
+        saved: Config of the saved index.
+    """
+    if not store.is_external:
+        return True
+    is_same = saved.get("store_version") == store.version
+    if is_same and saved["searchable"] <= store.num_rows:
+        return True
+    logger.warning(
+        "The rows of %s were numbered anew after the index was saved: the search is "
+        "built from them again.",
+        type(store).__name__,
+    )
+    return False

@@ -9,6 +9,30 @@ from keras_similarity.arrays import check_embeddings, to_numpy
 from keras_similarity.types import Floats
 
 
+class TakesPredictions:
+    """What takes embeddings, or the outputs of a model, for examples.
+
+    Attributes:
+        embedding_size: Length of an embedding.
+        embedding_output: Which of a model's outputs is the embedding.
+    """
+
+    embedding_size: int
+    embedding_output: int | str | None
+
+    def _embeddings(self, predictions: Any) -> Floats:
+        """The embeddings `[N, D]` of predictions."""
+        return select_embeddings(
+            predictions, embedding_output=self.embedding_output, dim=self.embedding_size
+        )
+
+    def _one_embedding(self, prediction: Any) -> Floats:
+        """The embedding `[1, D]` of one prediction."""
+        return select_one(
+            prediction, embedding_output=self.embedding_output, dim=self.embedding_size
+        )
+
+
 def select_embeddings(
     predictions: Any, *, embedding_output: int | str | None, dim: int
 ) -> Floats:

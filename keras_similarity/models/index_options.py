@@ -9,7 +9,9 @@ from types import ModuleType
 from typing import Any, Self
 
 from keras_similarity import distances, evaluators, search, stores
+from keras_similarity.backend import keras
 from keras_similarity.indexer import Indexer
+from keras_similarity.indexer.parts import evaluator_from
 
 logger = logging.getLogger(__name__)
 
@@ -61,11 +63,14 @@ class IndexOptions:
             self._check_output(outputs)
 
     def config(self) -> dict[str, Any]:
-        """The options as plain data; an evaluator of the user's own is left out."""
+        """The options as plain data."""
+        is_name = isinstance(self.evaluator, str)
+        evaluator = self.evaluator if is_name else evaluators.serialize(self.evaluator)
         return {
             "distance": distances.serialize(distances.get(self.distance)),
             "search": _plain(search, self.search),
             "kv_store": _plain(stores, self.kv_store),
+            "evaluator": evaluator,
             "embedding_output": self.embedding_output,
             "stat_buffer_size": self.stat_buffer_size,
         }
@@ -98,6 +103,21 @@ class IndexOptions:
                 f"`embedding_output` must be one of {list(known)}, an output of the "
                 f"model. Received: {chosen!r}."
             )
+
+
+def arguments_of(config: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of `compile`, from `IndexOptions.config`."""
+    evaluator = config.get("evaluator", "memory")
+    if not isinstance(evaluator, str):
+        evaluator = evaluator_from(evaluator)
+    return {**config, "evaluator": evaluator}
+
+
+def custom_classes(config: dict[str, Any]) -> dict[str, Any]:
+    """Class name -> class, of those that a config names and only Keras knows."""
+    names = [part["class_name"] for part in config.values() if isinstance(part, dict)]
+    found = {name: keras.saving.get_registered_object(name) for name in names}
+    return {name: cls for name, cls in found.items() if cls is not None}
 
 
 def _plain(module: ModuleType, part: Any) -> Any:

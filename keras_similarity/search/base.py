@@ -6,7 +6,7 @@ import operator
 import os
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -15,7 +15,7 @@ import numpy as np
 from keras_similarity import distances
 from keras_similarity.arrays import check_embeddings, to_numpy
 from keras_similarity.distances import Distance
-from keras_similarity.growing import GrowingArray
+from keras_similarity.growing import GrowingArray, held
 from keras_similarity.persistence import open_folder, save_folder
 from keras_similarity.registry import Registry
 from keras_similarity.types import NO_ID, Bools, Floats, Ints
@@ -57,6 +57,7 @@ class Search(ABC):
         self.verbose = verbose
         self._ids = GrowingArray("int64")
         self._largest_id = NO_ID
+        self._fetch: Callable[[Ints], Floats] | None = None
         self._writing = threading.Lock()
 
     @abstractmethod
@@ -86,11 +87,30 @@ class Search(ABC):
         """Puts the rows into files."""
 
     @abstractmethod
-    def _read(self, folder: Path) -> None:
+    def _read(self, folder: Path, mmap: bool) -> None:
         """Takes the rows from the files of `_write`; the engine is empty before.
 
-        Checks that there is a row for each of `self.size()` ids.
+        Checks that there is a row for each of `self.size()` ids. With `mmap`, what is
+        large is mapped, where that can be done, and not looked through.
         """
+
+    def tunable(self) -> dict[str, list[Any]]:
+        """Parameters that trade time for recall -> their values, cheap ones first.
+
+        Recall grows along the values, too. Empty where the search is exact, or has
+        nothing to set.
+        """
+        return {}
+
+    def set_parameters(self, **parameters: Any) -> None:
+        """Sets what `tunable` names, for the lookups from now on."""
+        for name, value in parameters.items():
+            if name not in self.tunable():
+                known = ", ".join(self.tunable()) or "there are none"
+                raise ValueError(
+                    f"A parameter must be one of: {known}. Received: {name!r}."
+                )
+            setattr(self, name, value)
 
     def add(self, embedding: Any, idx: int, verbose: int = 1) -> None:
         """Adds one embedding, `[dim]` or `[1, dim]`; see `batch_add`."""
@@ -210,13 +230,30 @@ class Search(ABC):
             np.save(folder / "ids.npy", self._ids.rows)
             self._write(folder)
 
-    def read(self, folder: Path) -> None:
-        """Takes ids and rows from the files of `write`; for an empty engine."""
+    def read(self, folder: Path, mmap: bool = False) -> None:
+        """Takes ids and rows from the files of `write`; for an empty engine.
+
+        Args:
+            folder: Where the files are.
+            mmap: Map the vectors, rather than read them: opened at once, and in memory
+                only as far as they are used. The files must stay.
+        """
         ids = np.load(folder / "ids.npy", allow_pickle=False)
         with self._writing:
-            self._ids.extend(self._check_ids(ids, len(ids)))
+            self._ids = held(self._check_ids(ids, len(ids)))
             self._largest_id = int(ids.max(initial=NO_ID))
-            self._read(folder)
+            self._read(folder, mmap)
+
+    def use_vectors(self, fetch: Callable[[Ints], Floats] | None) -> None:
+        """Takes note of where exact vectors can be had; an index calls it.
+
+        Only an engine that keeps less than the vectors has a use for them.
+
+        Args:
+            fetch: From ids `[n]` of rows to their embeddings, float32 `[n, dim]`, as they
+                were added; `None` for nowhere.
+        """
+        self._fetch = fetch
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, as plain data."""
@@ -259,7 +296,7 @@ class Search(ABC):
                 f"`idxs` must hold one id a row, {rows} of them. Received: "
                 f"idxs.shape={ids.shape}."
             )
-        ids = ids.astype("int64")
+        ids = ids.astype("int64", copy=False)
         if rows and ids.min() < 0:
             raise ValueError(f"`idxs` must be from 0. Received: {ids.min()}.")
         if rows:
@@ -267,11 +304,13 @@ class Search(ABC):
         return ids
 
     def _check_unique(self, ids: Ints) -> None:
-        # Ids that count on, as a store's do, need no sorting.
-        if ids[0] > self._largest_id and (np.diff(ids) > 0).all():
+        # Ids that count on, as a store's do, need no sorting, and no look at the others.
+        if ids[0] > self._largest_id and (ids[1:] > ids[:-1]).all():
             return
         values, counts = np.unique(ids, return_counts=True)
-        repeated = np.union1d(values[counts > 1], np.intersect1d(values, self._ids.rows))
+        repeated = values[counts > 1]
+        if values[0] <= self._largest_id:
+            repeated = np.union1d(repeated, np.intersect1d(values, self._ids.rows))
         if len(repeated):
             raise ValueError(
                 "`idxs` must be used once each. Received: "
@@ -296,7 +335,8 @@ class Search(ABC):
 
     def _adopt(self, other: Self) -> None:
         """Takes over rows and ids of a freshly read engine of the same class."""
-        kept = {"name": self.name, "verbose": self.verbose, "_writing": self._writing}
+        names = ("name", "verbose", "_writing", "_fetch")
+        kept = {name: getattr(self, name) for name in names}
         self.__dict__.update({**other.__dict__, **kept})
 
 

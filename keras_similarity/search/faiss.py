@@ -2,76 +2,92 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from keras_similarity.distances import (
-    CosineDistance,
-    Distance,
-    EuclideanDistance,
-    InnerProductSimilarity,
-    SquaredEuclideanDistance,
-)
-from keras_similarity.growing import GrowingArray
-from keras_similarity.search.base import Search, check_positive, register
+from keras_similarity.distances import Distance
+from keras_similarity.search.approximate import ApproximateSearch, Built
+from keras_similarity.search.base import check_positive, register
 from keras_similarity.search.candidates import FAISS_METRICS
-from keras_similarity.search.exact import nearest, prepared, rank
-from keras_similarity.search.linear import read_vectors
-from keras_similarity.search.lock import ReadersWriterLock
+from keras_similarity.search.faiss_recipe import (
+    SHORT_NAMES,
+    default_nlist,
+    empty_engine,
+    is_graph,
+    is_whole,
+    nlist_of,
+    parameters,
+    rows_wanted,
+)
 from keras_similarity.types import Bools, Floats, Ints
 
-logger = logging.getLogger(__name__)
-
-# By algorithm. Product quantisation knows squared Euclidean and inner product.
-_DISTANCES: dict[str, tuple[type[Distance], ...]] = {
-    "flat": tuple(FAISS_METRICS),
-    "ivfpq": (
-        CosineDistance,
-        InnerProductSimilarity,
-        EuclideanDistance,
-        SquaredEuclideanDistance,
-    ),
-}
-# Rows a cluster below which faiss calls its k-means poorly trained.
-_ROWS_A_CLUSTER = 39
-# The codes find this many times k candidates, which are ranked exactly.
-_CANDIDATES = 4
-# Up to this share of the rows is searched exactly where only they may be found.
-_SELECTIVE = 0.1
+# Coded rows find this many times k candidates, which are ranked exactly.
+_WIDENING = 4
+# Rows that are handed over at once: linking one takes a millisecond, putting it into a
+# list a hundredth of that.
+_LINKED_AT_ONCE = 128
+_LISTED_AT_ONCE = 8192
+_FILE = "engine.faiss"
+# What it was called, and how it was written, up to version 0.1.
+_OLD_FILE = "ivfpq.npy"
 
 
 @register("faiss")
-class FaissSearch(Search):
-    """Approximate search with faiss' inverted lists and product quantisation.
+class FaissSearch(ApproximateSearch):
+    """Approximate search with any index of faiss.
 
-    Coded rows are scanned in the `nprobe` lists nearest to the query; the best are
-    ranked by their exact distances, for which the float32 rows are kept too. So the
-    distances are exact, and what is approximate is who is found.
+    faiss finds candidates, which are ranked by their exact distances, for which the
+    float32 rows are kept too. So the distances are exact, and what is approximate is who
+    is found.
 
-    Lists and codes are learned once, as soon as there are 39 rows for each of the
-    `nlist` lists and each of the `2**nbits` codes (39,936 by default). An index with
-    fewer rows is searched exactly, which is fast enough there.
+    | `algo` | what it is |
+    |---|---|
+    | `"ivfpq"` | inverted lists of product-quantised rows: least memory for the engine |
+    | `"ivf"` | inverted lists of whole rows: built quickly, takes many changes |
+    | `"ivfsq8"` | inverted lists of rows of bytes |
+    | `"hnsw"` | a graph: quick for single queries, slow to build |
+    | `"sq8"`, `"fp16"` | all rows, in bytes or half precision |
+    | `"flat"` | all rows: exact |
+    | other text | a [factory string](https://github.com/facebookresearch/faiss/wiki) |
+
+    Lists and codes are learned as soon as there are enough rows; an index with fewer is
+    searched exactly, which is fast enough there. Where `nlist` is not given, they are
+    learned anew when there are four times as many rows, and the old engine answers until
+    then. Filters are honoured inside the engine, which then looks at as many more lists
+    or nodes as the filter leaves out rows.
 
     Args:
         distance: `"cosine"`, `"inner_product"`, `"euclidean"` or `"squared_euclidean"`;
-            `algo="flat"` takes `"manhattan"` too. `LinearSearch` takes any.
+            flat, HNSW and IVF of whole rows take `"manhattan"` too. `LinearSearch` takes
+            any. A graph of inner products of vectors of many lengths finds little.
         dim: Embedding size.
-        algo: `"ivfpq"`, or `"flat"`, which is exact.
-        m: Codes a row; `dim` must be a multiple of it.
+        algo: One of the above.
+        m: For PQ the codes a row, 8 by default, of which `dim` must be a multiple; for
+            HNSW the links of a node, 32 by default.
         nbits: Bits a code, from 1 to 16.
-        nlist: Number of lists.
-        nprobe: Number of lists searched, up to `nlist`: more find more, slower.
+        nlist: Number of lists: 1,024 for `"ivfpq"`; else, by default, 4 times the square
+            root of the rows.
+        nprobe: Number of lists searched, up to `nlist`: more find more, slower. 1 for
+            `"ivfpq"`; else, by default, a thirty-second of the lists, at least 8. May be
+            set at any time.
         name: Name of the object.
         verbose: Above 0, prints when it trains.
+        ef_search: Of HNSW, nodes looked at: more find more, slower. May be set at any
+            time.
+        ef_construction: Of HNSW, nodes looked at when a row is linked.
+        exact_rows: Up to so many rows are searched exactly, without an engine. By
+            default: fewer than 39 for each list and code, or 10,000 with `"ivf"` and
+            `"ivfsq8"`, or 1,000 where nothing is learned.
 
     Raises:
         ValueError: If an argument is out of its range or the distance is not known.
 
     Reference:
-        [Jegou et al., 2011](https://doi.org/10.1109/TPAMI.2010.57)
+        [Jegou et al., 2011](https://doi.org/10.1109/TPAMI.2010.57);
+        [Malkov and Yashunin, 2018](https://arxiv.org/abs/1603.09320);
+        [Douze et al., 2024](https://arxiv.org/abs/2401.08281)
 
     Example:
         >>> from keras_similarity.search import FaissSearch
@@ -83,158 +99,184 @@ class FaissSearch(Search):
     """
 
     default_name = "faiss"
+    can_filter = True
 
     def __init__(
         self,
         distance: Distance | str,
         dim: int,
         algo: str = "ivfpq",
-        m: int = 8,
+        m: int | None = None,
         nbits: int = 8,
-        nlist: int = 1024,
-        nprobe: int = 1,
+        nlist: int | None = None,
+        nprobe: int | None = None,
         name: str | None = None,
         verbose: int = 0,
+        *,
+        ef_search: int = 64,
+        ef_construction: int = 100,
+        exact_rows: int | None = None,
     ) -> None:
-        super().__init__(distance, dim, name, verbose)
+        super().__init__(distance, dim, name, verbose, exact_rows)
         self.algo = algo
-        self.m = check_positive("m", m)
+        if algo == "ivfpq":  # TensorFlow Similarity's.
+            nlist = 1024 if nlist is None else nlist
+            nprobe = 1 if nprobe is None else nprobe
+        self.m = (32 if algo == "hnsw" else 8) if m is None else check_positive("m", m)
         self.nbits = check_positive("nbits", nbits)
-        self.nlist = check_positive("nlist", nlist)
-        self.nprobe = check_positive("nprobe", nprobe)
+        self.nlist = None if nlist is None else check_positive("nlist", nlist)
+        self.nprobe = None if nprobe is None else check_positive("nprobe", nprobe)
+        self.ef_search = check_positive("ef_search", ef_search)
+        self.ef_construction = check_positive("ef_construction", ef_construction)
         self._check_arguments()
-        self._vectors = GrowingArray("float32", self.dim)
-        self._ivfpq: Any = None
-        # faiss may be searched by many threads, but by none while rows are added.
-        self._lock = ReadersWriterLock()
+        if not self._is_flat:
+            # Of the engine that there is, or will be.
+            self._use_traits_of(self._empty_engine(rows=None))
+        # An engine that is mapped must not be extended: faiss would end the process.
+        self._mapped: Any = None
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "algo": self.algo,
-            "m": self.m,
-            "nbits": self.nbits,
-            "nlist": self.nlist,
-            "nprobe": self.nprobe,
-        }
+        names = ("algo", "m", "nbits", "nlist", "nprobe", "ef_search", "ef_construction")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+    def tunable(self) -> dict[str, list[Any]]:
+        built = self._built
+        if built is None:
+            return {}
+        lists = nlist_of(built.engine)
+        if lists:
+            powers = [2**power for power in range(lists.bit_length())]
+            return {"nprobe": sorted({*powers, lists})}
+        if is_graph(built.engine):
+            return {"ef_search": [2**power for power in range(4, 11)]}
+        return {}
 
     @property
-    def is_trained(self) -> bool:
-        """Have lists and codes been learned? Until then the search is exact."""
-        return self._ivfpq is not None
+    def default_exact_rows(self) -> int:
+        return self._rows_wanted - 1
 
-    def _add(self, embeddings: Floats) -> None:
-        vectors = prepared(self.distance, embeddings)
-        before = len(self._vectors)
-        self._vectors.extend(vectors)
-        try:
-            if self._ivfpq is not None:
-                with self._lock.writing():
-                    self._ivfpq.add(vectors)
-            elif self.algo == "ivfpq" and len(self._vectors) >= self._training_rows:
-                # Lookups go on, exactly, until the new index is complete.
-                self._ivfpq = self._trained(self._vectors.rows)
-        except BaseException:
-            self._vectors.truncate(before)
-            raise
+    def _candidate_count(self, k: int) -> int:
+        return super()._candidate_count(k * self._widening)
 
-    def _find(
-        self, queries: Floats, k: int, allowed: Bools | None
-    ) -> tuple[Ints, Floats]:
-        # Among few rows the exact ones are found as soon, and lists would miss them.
-        is_exact = self._ivfpq is None or (
-            allowed is not None and allowed.sum() <= _SELECTIVE * len(allowed)
-        )
-        if is_exact:
-            return nearest(self.distance, queries, self._vectors.rows, k, allowed)
-        queries = prepared(self.distance, queries)
-        with self._lock.reading():
-            _, rows = self._ivfpq.search(
-                queries, _CANDIDATES * k, params=self._parameters(allowed)
-            )
-        # After the search: the vectors then hold every row that it found.
-        return rank(self.distance, queries, self._vectors.rows, rows, k)
+    def _hand_over(self) -> None:
+        if not self._is_flat:
+            super()._hand_over()
 
-    def _parameters(self, allowed: Bools | None) -> Any:
-        """What faiss is to search by; `None` for what the index has."""
-        if allowed is None:
+    def _is_outgrown(self, engine: Any, rows: int) -> bool:
+        # Twice the lists are right for four times the rows.
+        is_ours = self._has_default_nlist and nlist_of(engine) > 0
+        return is_ours and default_nlist(rows) >= 2 * nlist_of(engine)
+
+    def _made(self, vectors: Floats) -> Any:
+        engine = self._empty_engine(len(vectors))
+        engine.train(vectors)
+        engine.add(vectors)
+        self._use_traits_of(engine)
+        self.can_filter = self._takes_filters(engine)
+        return engine
+
+    def _extended(self, engine: Any, vectors: Floats) -> Any:
+        import faiss
+
+        if engine is self._mapped:
+            engine = faiss.deserialize_index(faiss.serialize_index(engine))
+            self._mapped = None
+        engine.add(vectors)
+        return engine
+
+    def _candidates(
+        self, engine: Any, queries: Floats, count: int, allowed: Bools | None
+    ) -> Ints:
+        how = parameters(engine, allowed, nprobe=self.nprobe, ef_search=self.ef_search)
+        _, rows = engine.search(queries, count, params=how)
+        return rows
+
+    def _write_engine(self, engine: Any, folder: Path) -> None:
+        import faiss
+
+        faiss.write_index(engine, str(folder / _FILE))
+
+    def _read_engine(self, folder: Path, mmap: bool) -> Built | None:
+        import faiss
+
+        if (folder / _FILE).exists():
+            flags = faiss.IO_FLAG_MMAP_IFC if mmap else 0
+            engine = faiss.read_index(str(folder / _FILE), flags)
+        elif (folder / _OLD_FILE).exists():
+            content = np.load(folder / _OLD_FILE, allow_pickle=False)
+            engine = faiss.deserialize_index(content)
+        else:
             return None
-        import faiss
-
-        selector = faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
-        # With a selector faiss forgets what the index has: one list would be searched.
-        return faiss.SearchParametersIVF(sel=selector, nprobe=self.nprobe)
-
-    def _clear(self) -> None:
-        self._vectors.truncate()
-        self._ivfpq = None
-
-    def _write(self, folder: Path) -> None:
-        import faiss
-
-        np.save(folder / "vectors.npy", self._vectors.rows)
-        if self._ivfpq is not None:
-            np.save(folder / "ivfpq.npy", faiss.serialize_index(self._ivfpq))
-
-    def _read(self, folder: Path) -> None:
-        vectors = read_vectors(folder, rows=self.size(), dim=self.dim)
-        if (folder / "ivfpq.npy").exists():
-            self._ivfpq = self._read_ivfpq(folder)
-        self._vectors.extend(vectors)
+        self._check_same_engine(engine)
+        self._mapped = engine if mmap else None
+        self._use_traits_of(engine)
+        self.can_filter = self._takes_filters(engine)
+        return Built(engine, engine.ntotal)
 
     @property
-    def _training_rows(self) -> int:
-        return _ROWS_A_CLUSTER * max(self.nlist, 2**self.nbits)
+    def _is_flat(self) -> bool:
+        """Is the search exact, without an engine?"""
+        return self.algo.lower() == "flat"
 
-    def _trained(self, vectors: Floats) -> Any:
-        import faiss
+    @property
+    def _has_default_nlist(self) -> bool:
+        return self.nlist is None and "{nlist}" in SHORT_NAMES.get(self.algo, "")
 
-        message = f"Training {self.nlist} lists and {self.m} codes on {len(vectors)} rows"
-        logger.info(message)
-        if self.verbose:
-            print(message)
-        metric = getattr(faiss, FAISS_METRICS[type(self.distance)])
-        is_product = metric == faiss.METRIC_INNER_PRODUCT
-        coarse = (faiss.IndexFlatIP if is_product else faiss.IndexFlatL2)(self.dim)
-        index = faiss.IndexIVFPQ(coarse, self.dim, self.nlist, self.m, self.nbits, metric)
-        index.nprobe = self.nprobe
-        index.train(vectors)
-        index.add(vectors)
-        return index
+    def _empty_engine(self, rows: int | None) -> Any:
+        """The index of faiss for so many rows; with some number of lists for `None`."""
+        nlist = self.nlist or (1 if rows is None else default_nlist(rows))
+        text = SHORT_NAMES.get(self.algo, self.algo)
+        factory = text.format(nlist=nlist, m=self.m, nbits=self.nbits)
+        engine = empty_engine(self.distance, self.dim, factory)
+        if hasattr(engine, "hnsw"):
+            engine.hnsw.efConstruction = self.ef_construction
+        return engine
 
-    def _read_ivfpq(self, folder: Path) -> Any:
-        import faiss
+    def _use_traits_of(self, engine: Any) -> None:
+        self._rows_wanted = rows_wanted(engine, self._has_default_nlist)
+        self._widening = 1 if is_whole(engine) else _WIDENING
+        self.rows_at_once = _LINKED_AT_ONCE if is_graph(engine) else _LISTED_AT_ONCE
 
-        index = faiss.deserialize_index(np.load(folder / "ivfpq.npy", allow_pickle=False))
-        saved = (index.ntotal, index.d, getattr(index, "nlist", None))
-        if saved != (self.size(), self.dim, self.nlist):
+    def _takes_filters(self, engine: Any) -> bool:
+        """Does faiss honour a filter in this index? Some refuse."""
+        try:
+            query = np.zeros((1, self.dim), "float32")
+            self._candidates(engine, query, 1, np.ones(engine.ntotal, bool))
+        except RuntimeError:
+            return False
+        return True
+
+    def _check_same_engine(self, engine: Any) -> None:
+        ours = self._empty_engine(engine.ntotal)
+        same = [
+            (type(e).__name__, e.d, e.metric_type, nlist_of(e) if self.nlist else None)
+            for e in (ours, engine)
+        ]
+        if same[0] != same[1]:
             raise ValueError(
-                "The saved faiss index must have the rows, embedding size and lists "
-                f"{(self.size(), self.dim, self.nlist)}. Received: {saved}."
+                "The saved faiss index must have the class, embedding size, metric and "
+                f"lists {same[0]}. Received: {same[1]}."
             )
-        index.nprobe = self.nprobe
-        return index
 
     def _check_arguments(self) -> None:
-        if self.algo not in _DISTANCES:
-            raise ValueError(
-                f"`algo` must be one of {', '.join(_DISTANCES)}. Received: "
-                f"algo={self.algo!r}."
-            )
-        known = _DISTANCES[self.algo]
-        if type(self.distance) not in known:
-            raise ValueError(
-                f"`distance` must be one of {', '.join(d.__name__ for d in known)} with "
-                f"algo={self.algo!r}. Received: distance={type(self.distance).__name__}. "
-                "`LinearSearch` takes any distance."
-            )
+        if not isinstance(self.algo, str):
+            raise TypeError(f"`algo` must be text. Received: algo={self.algo!r}.")
+        self._check_distance()
         if self.algo == "ivfpq" and self.dim % self.m:
             raise ValueError(
                 f"`dim` must be a multiple of `m`, the codes a row. Received: "
                 f"dim={self.dim}, m={self.m}. Change `m`, or use algo='flat'."
             )
-        if self.nbits > 16 or self.nprobe > self.nlist:
+        if self.nbits > 16 or (self.nlist and self.nprobe and self.nprobe > self.nlist):
             raise ValueError(
                 "`nbits` must be at most 16, and `nprobe` at most `nlist`. Received: "
                 f"nbits={self.nbits}, nprobe={self.nprobe}, nlist={self.nlist}."
+            )
+
+    def _check_distance(self) -> None:
+        if type(self.distance) not in FAISS_METRICS:
+            known = ", ".join(distance.__name__ for distance in FAISS_METRICS)
+            raise ValueError(
+                f"`distance` must be one of {known}. Received: distance="
+                f"{type(self.distance).__name__}. `LinearSearch` takes any distance."
             )

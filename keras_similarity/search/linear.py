@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from keras_similarity.distances import Distance
-from keras_similarity.growing import GrowingArray
 from keras_similarity.search.base import Search, register
+from keras_similarity.search.coded import nearest_by_codes, rescored
+from keras_similarity.search.codes import CODES
 from keras_similarity.search.exact import nearest, prepared
 from keras_similarity.types import Bools, Floats, Ints
+
+# Candidates beyond `k` that are ranked by exact vectors, before codes widen that.
+_SPARE = 4
+# So few rows that may be found are compared by their exact vectors at once.
+_FEW = 4096
 
 
 @register("linear")
@@ -21,11 +28,28 @@ class LinearSearch(Search):
     those of a store. Rows at the same distance come in the order in which they were
     added. Unlike TensorFlow Similarity's, it normalises for the cosine distance only.
 
+    Cosine, inner product, both Euclidean distances and Manhattan run on faiss, which
+    compares blocks of 4,096 queries with blocks of 1,024 rows; any other distance on its
+    own NumPy formula, 256 queries with 16,384 rows at a time, 16 MiB of distances. The
+    best of each query, some more than `k`, are then ranked by their exact distances.
+
+    With another `storage` it keeps codes in place of vectors, and compares queries with
+    what the codes stand for, 65,536 rows at a time (`"binary"`: signs with signs). In an
+    index the best of them, some more than `k`, are ranked by the exact vectors, which the
+    store has; alone, the distances are those to what the codes stand for. Either way
+    some neighbours may be missed: measure how many with `recall` of the index.
+
     Args:
         distance: A `Distance` (also one of your own), its name or its config.
         dim: Embedding size.
         name: Name of the object.
         verbose: Of the base class; nothing here takes long.
+        storage: `"float32"`, which is exact; `"float16"`, half of the memory; `"int8"`,
+            a quarter; `"binary"`, a thirty-second, for embeddings that point to all sides
+            of 0, as those compared by cosine do.
+
+    Raises:
+        ValueError: If there is no such storage.
 
     Example:
         >>> from keras_similarity.search import LinearSearch
@@ -44,34 +68,51 @@ class LinearSearch(Search):
         dim: int,
         name: str | None = None,
         verbose: int = 0,
+        storage: str = "float32",
     ) -> None:
         super().__init__(distance, dim, name, verbose)
-        self._vectors = GrowingArray("float32", self.dim)
+        if storage not in CODES:
+            raise ValueError(
+                f"`storage` must be one of {', '.join(CODES)}. Received: "
+                f"storage={storage!r}."
+            )
+        self.storage = storage
+        self._codes = CODES[storage](self.dim)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "storage": self.storage}
 
     def _add(self, embeddings: Floats) -> None:
-        self._vectors.extend(prepared(self.distance, embeddings))
+        self._codes.extend(prepared(self.distance, embeddings))
 
     def _find(
         self, queries: Floats, k: int, allowed: Bools | None
     ) -> tuple[Ints, Floats]:
-        return nearest(self.distance, queries, self._vectors.rows, k, allowed)
+        if self.storage == "float32":
+            vectors = self._codes.array("vectors")
+            return nearest(self.distance, queries, vectors, k, allowed)
+        queries = prepared(self.distance, queries)
+        if self._fetch is None:
+            return nearest_by_codes(self.distance, queries, self._codes, k, allowed)
+        if allowed is not None and np.count_nonzero(allowed) <= _FEW:
+            chosen = np.flatnonzero(allowed)
+            rows, distances = nearest(self.distance, queries, self._exact(chosen), k)
+            return chosen[rows], distances
+        count = self._codes.widening * (k + _SPARE)
+        rows, _ = nearest_by_codes(self.distance, queries, self._codes, count, allowed)
+        return rescored(self.distance, queries, rows, k, self._exact)
+
+    def _exact(self, rows: Ints) -> Floats:
+        """The exact vectors of rows, as `nearest` wants its keys."""
+        assert self._fetch is not None
+        vectors = np.ascontiguousarray(self._fetch(self._ids.rows[rows]), "float32")
+        return prepared(self.distance, vectors)
 
     def _clear(self) -> None:
-        self._vectors.truncate()
+        self._codes.truncate()
 
     def _write(self, folder: Path) -> None:
-        np.save(folder / "vectors.npy", self._vectors.rows)
+        self._codes.write(folder)
 
-    def _read(self, folder: Path) -> None:
-        self._vectors.extend(read_vectors(folder, rows=self.size(), dim=self.dim))
-
-
-def read_vectors(folder: Path, *, rows: int, dim: int) -> Floats:
-    """Vectors `[rows, dim]` of `vectors.npy`, or a `ValueError` if that is not it."""
-    vectors = np.load(folder / "vectors.npy", allow_pickle=False)
-    if vectors.shape != (rows, dim) or vectors.dtype != np.float32:
-        raise ValueError(
-            f"The saved vectors must be float32 [{rows}, {dim}]. Received: "
-            f"{vectors.dtype} {list(vectors.shape)}."
-        )
-    return vectors
+    def _read(self, folder: Path, mmap: bool) -> None:
+        self._codes.read(folder, self.size(), mmap)

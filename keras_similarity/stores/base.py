@@ -61,6 +61,11 @@ class Store(Rows):
         self._writing = threading.Lock()
 
     @property
+    def version(self) -> str | None:
+        """Of a store elsewhere, a text that changes when rows are numbered anew."""
+        return None
+
+    @property
     def dim(self) -> int | None:
         """Embedding size; `None` as long as the store is empty."""
         if not self.num_rows:

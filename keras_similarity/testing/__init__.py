@@ -1,4 +1,7 @@
-"""Checks that parts keep the rules, for tests of ours and of your own."""
+"""Checks that parts keep the rules, for tests of ours and of your own.
+
+`check_loss` needs Keras, the others do not.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,28 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from keras_similarity.testing.check_loss import check_loss as check_loss
     from keras_similarity.testing.check_loss import find_faults as find_faults
+    from keras_similarity.testing.check_search import check_search as check_search
+    from keras_similarity.testing.check_search import (
+        find_search_faults as find_search_faults,
+    )
     from keras_similarity.testing.check_store import check_store as check_store
 
-# Imported when they are used: what checks a store needs no framework.
+# Name -> module: what needs Keras is imported when it is asked for.
 _MODULES = {
     "check_loss": "check_loss",
+    "check_search": "check_search",
     "check_store": "check_store",
     "find_faults": "check_loss",
+    "find_search_faults": "check_search",
 }
 
-__all__ = ["check_loss", "check_store", "find_faults"]
+__all__ = [
+    "check_loss",
+    "check_search",
+    "check_store",
+    "find_faults",
+    "find_search_faults",
+]
 
 
 def __getattr__(name: str) -> Any:

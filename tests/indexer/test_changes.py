@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from keras_similarity.indexer import Indexer, field
+from keras_similarity.search import LinearSearch
+from keras_similarity.stores import MemoryStore
 
 pytestmark = pytest.mark.keras_free
 
@@ -111,6 +113,65 @@ def test_an_upsert_that_fails_changes_nothing():
             index.upsert(**arguments)
         assert index.size() == index.search.size() == 6
         assert nearest(index, POINTS[1]) == [1]
+
+
+class FailingStore(MemoryStore):
+    """Takes no more rows from some time on, as a disk that is full."""
+
+    is_full = False
+    is_gone = False
+
+    def commit(self, new):
+        if self.is_full:
+            raise OSError("disk full")
+        super().commit(new)
+
+    def reader(self):
+        if self.is_gone:
+            raise OSError("no connection")
+        return super().reader()
+
+
+@pytest.mark.parametrize("is_gone", [False, True], ids=["full", "gone"])
+def test_a_store_that_fails_leaves_search_and_store_in_step(is_gone, caplog):
+    store = FailingStore()
+    index = make_index(kv_store=store)
+    store.is_full, store.is_gone = True, is_gone
+    for change in (
+        lambda: index.upsert(POINTS[:1] + 50, ids=[1]),
+        lambda: index.batch_add(POINTS + 50),
+    ):
+        with pytest.raises(OSError, match=r"disk full|no connection"):
+            change()
+    store.is_gone = False
+    assert index.size() == index.searchable() == 6
+    assert nearest(index, POINTS[1], k=2) == [1, 0]
+    assert nearest(index, POINTS[0] + 50, k=1) == [5]
+    assert ("could not be put right yet" in caplog.text) == is_gone
+    store.is_full = False
+    index.upsert(POINTS[:1] + 50, ids=[1])  # Puts right what was not yet.
+    assert nearest(index, POINTS[0] + 50, k=1) == [1]
+    assert index.batch_add(POINTS[:1] + 70) == [6]
+    assert nearest(index, POINTS[0] + 70, k=1) == [6]
+    assert index.search.size() == store.num_rows == 8
+
+
+def test_a_search_that_fails_leaves_no_row():
+    class Full(LinearSearch):
+        def _add(self, embeddings):
+            if self.size() > 6:
+                raise MemoryError
+            super()._add(embeddings)
+
+    index = make_index(search=Full("euclidean", 2))
+    for change in (
+        lambda: index.batch_add(POINTS[:1] + 50, ids=[77]),
+        lambda: index.upsert(POINTS[:1] + 50, ids=[1]),
+    ):
+        with pytest.raises(MemoryError):
+            change()
+        assert index.size() == index.searchable() == 6
+        assert nearest(index, POINTS[1], k=1) == [1]
 
 
 def test_label_data_and_metadata_can_be_updated():

@@ -111,6 +111,8 @@ def test_an_index_of_a_filled_store():
     store = MemoryStore()
     store.batch_add(PLACES, labels=LABELS)
     index = Indexer(1, "manhattan", kv_store=store)
+    assert index.single_lookup([[9.0]], k=1)[0].label == 2
+    index = Indexer(1, "manhattan", kv_store=store, build=False)
     with pytest.raises(IndexError, match=r"build_index\(\)"):
         index.evaluate_retrieval([[9.0]], [2], [RecallAtK(k=1)])
     index.build_index()

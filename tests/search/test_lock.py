@@ -70,3 +70,20 @@ def test_an_error_inside_frees_the_lock():
             raise KeyError
     with lock.writing():
         pass
+
+
+def test_a_writer_that_comes_again_and_again_keeps_no_reader_out():
+    lock, is_read, turns = ReadersWriterLock(), threading.Event(), []
+
+    def read():
+        with lock.reading():
+            is_read.set()
+
+    with lock.writing():
+        reader = started(read)
+        reader.join(0.05)
+    while not is_read.is_set() and len(turns) < 1000:
+        with lock.writing():
+            turns.append("written")
+    reader.join(5)
+    assert len(turns) <= 1
