@@ -367,13 +367,13 @@ def opened_again_it_is_the_same(make: Make) -> Iterator[str]:
     yield from _same_rows(store, other)
     other.add(_POINTS[0])
     yield from _differs("rows the first object sees", store.size(), 8)
-    version = store.version  # type: ignore[attr-defined]
-    yield from _differs("the version of both", other.version, version)  # type: ignore[attr-defined]
+    version = store.version
+    yield from _differs("the version of both", other.version, version)
     store.keep(np.flatnonzero(store.is_live))
     yield from _differs("rows after keep, seen elsewhere", other.size(), 8)
     found = other.records(np.array([2]))
     yield from _differs("row 2, seen from before a keep", found[1], ["new"])
-    if version in (store.version, other.version):  # type: ignore[attr-defined]
+    if version in (store.version, other.version):
         yield "`keep` leaves the version as it was"
     yield from _same_rows(store, type(store).from_config(store.get_config()))
     store.reset()

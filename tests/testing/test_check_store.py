@@ -5,7 +5,7 @@ import pytest
 
 from keras_similarity.stores import MemoryStore
 from keras_similarity.testing import check_store
-from keras_similarity.testing.check_store import find_store_faults
+from keras_similarity.testing.store_rules import find_store_faults
 
 pytestmark = pytest.mark.keras_free
 
