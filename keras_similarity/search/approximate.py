@@ -48,8 +48,9 @@ class ApproximateSearch(Search):
     - lookups go on while an engine is made, and are held up for moments only while one is
       extended.
 
-    A subclass says how an engine is made, extended, searched, written and read: `_made`,
-    `_extended`, `_candidates`, `_write_engine`, `_read_engine`.
+    A subclass says how an engine is made, extended (unless `can_extend` is false),
+    searched, written and read: `_made`, `_extended`, `_candidates`, `_write_engine`,
+    `_read_engine`.
 
     Args:
         distance: A `Distance`, its name or its config.
@@ -62,6 +63,8 @@ class ApproximateSearch(Search):
 
     #: May an engine be told which rows may be found?
     can_filter: bool = False
+    #: Does an engine take more rows? If not, another one is made in its place.
+    can_extend: bool = True
     #: Rows that an engine is handed at once, which holds up lookups.
     rows_at_once: int = 128
 
@@ -86,9 +89,11 @@ class ApproximateSearch(Search):
     def _made(self, vectors: Floats) -> Any:
         """An engine with these rows, as `prepared` makes them."""
 
-    @abstractmethod
     def _extended(self, engine: Any, vectors: Floats) -> Any:
         """The engine with more rows behind its own; it may be another one."""
+        raise NotImplementedError(
+            f"`{type(self).__name__}` must define `_extended`, or `can_extend = False`."
+        )
 
     @abstractmethod
     def _candidates(
@@ -157,11 +162,13 @@ class ApproximateSearch(Search):
         limit = self.exact_rows or self.default_exact_rows
         if built is None and len(vectors) <= limit:
             return
-        if built is None or self._is_outgrown(built.engine, len(vectors)):
+        is_due = built and len(vectors) - built.rows > self._tail_limit(built.rows)
+        is_outgrown = built and self._is_outgrown(built.engine, len(vectors))
+        if built is None or is_outgrown or (is_due and not self.can_extend):
             # Lookups go on, as before, until the new engine is complete.
             self._tell(f"{self.name}: making an engine of {len(vectors)} rows")
             self._built = Built(self._made(vectors), len(vectors))
-        elif len(vectors) - built.rows > self._tail_limit(built.rows):
+        elif is_due:
             self._extend(built, vectors)
 
     def _extend(self, built: Built, vectors: Floats) -> None:

@@ -92,21 +92,21 @@ class LinearSearch(Search):
             vectors = self._codes.array("vectors")
             return nearest(self.distance, queries, vectors, k, allowed)
         queries = prepared(self.distance, queries)
-        if self._fetch is None:
+        fetch = self._fetch
+        if fetch is None:
             return nearest_by_codes(self.distance, queries, self._codes, k, allowed)
+
+        def exact(rows: Ints) -> Floats:
+            vectors = np.ascontiguousarray(fetch(self._ids.rows[rows]), "float32")
+            return prepared(self.distance, vectors)
+
         if allowed is not None and np.count_nonzero(allowed) <= _FEW:
             chosen = np.flatnonzero(allowed)
-            rows, distances = nearest(self.distance, queries, self._exact(chosen), k)
+            rows, distances = nearest(self.distance, queries, exact(chosen), k)
             return chosen[rows], distances
         count = self._codes.widening * (k + _SPARE)
         rows, _ = nearest_by_codes(self.distance, queries, self._codes, count, allowed)
-        return rescored(self.distance, queries, rows, k, self._exact)
-
-    def _exact(self, rows: Ints) -> Floats:
-        """The exact vectors of rows, as `nearest` wants its keys."""
-        assert self._fetch is not None
-        vectors = np.ascontiguousarray(self._fetch(self._ids.rows[rows]), "float32")
-        return prepared(self.distance, vectors)
+        return rescored(self.distance, queries, rows, k, exact)
 
     def _clear(self) -> None:
         self._codes.truncate()

@@ -67,6 +67,7 @@ class NMSLibSearch(ApproximateSearch):
     """
 
     default_name = "nmslib"
+    can_extend = False
 
     def __init__(
         self,
@@ -100,17 +101,11 @@ class NMSLibSearch(ApproximateSearch):
     def _tail_limit(self, rows: int) -> int:
         return max(super()._tail_limit(rows), rows // 2)
 
-    def _is_outgrown(self, engine: Any, rows: int) -> bool:
-        return rows - len(engine) > self._tail_limit(len(engine))
-
     def _made(self, vectors: Floats) -> Any:
         engine = self._filled_engine(vectors)
         engine.createIndex(self.index_params or {}, print_progress=False)
         engine.setQueryTimeParams(self.query_params or {})
         return engine
-
-    def _extended(self, engine: Any, vectors: Floats) -> Any:
-        raise NotImplementedError("It is outgrown instead.")
 
     def _candidates(
         self, engine: Any, queries: Floats, count: int, allowed: Bools | None

@@ -17,6 +17,7 @@ from keras_similarity.stores.checks import (
     as_ids,
     check_free,
     check_known,
+    check_replacing,
     counted_ids,
     data_column,
     labels_column,
@@ -26,15 +27,12 @@ from keras_similarity.stores.checks import (
 from keras_similarity.stores.columns import Column, metadata_columns
 from keras_similarity.stores.filter import Filter
 from keras_similarity.stores.frame import data_frame
-from keras_similarity.stores.rows import NewRows, Rows
+from keras_similarity.stores.rows import UNCHANGED, NewRows, Rows
 from keras_similarity.stores.saving import load_store, save_store
 from keras_similarity.types import Bools, Floats, Ids, Ints, MetadataOf, Records
 
 if TYPE_CHECKING:
     import pandas as pd
-
-#: Stands for an argument that was not given, where `None` says something.
-UNCHANGED: Any = object()
 
 
 class Store(Rows):
@@ -377,11 +375,8 @@ class Store(Rows):
 
     def _new_ids(self, ids: Any, count: int, *, replacing: bool) -> Ids:
         """Ids of `count` new rows, or an error if they are not as they must be."""
-        if ids is None and replacing:
-            raise ValueError(
-                "`ids` must say which rows are replaced. Received: ids=None. To add rows "
-                "with new ids, use `add`."
-            )
+        if replacing:
+            check_replacing(ids)
         are_strings = None
         if self.num_rows:
             are_strings = self.ids(np.zeros(1, "int64")).dtype == object

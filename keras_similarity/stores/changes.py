@@ -93,11 +93,17 @@ class Change:
     dropped: Ints = field(default_factory=_no_keys)
     is_reset: bool = False
 
+    @property
+    def added(self) -> NewRows:
+        """`new`, of a change that adds rows."""
+        if self.new is None:
+            raise ValueError("`new` must be the rows that are added. Received: None.")
+        return self.new
+
 
 def added_rows(change: Change) -> StoredRows:
     """What is small of the rows that a change adds."""
-    new = change.new
-    assert new is not None
+    new = change.added
     is_live = ~np.isin(change.keys, change.hidden)
     return StoredRows(change.keys, new.ids, new.labels, is_live, new.metadata)
 

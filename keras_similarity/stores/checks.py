@@ -85,6 +85,15 @@ def counted_ids(first: int, count: int, are_strings: bool | None) -> Ids:
     return np.arange(first, first + count)
 
 
+def check_replacing(ids: Any) -> None:
+    """Raises a `ValueError` unless it is said which rows are replaced."""
+    if ids is None:
+        raise ValueError(
+            "`ids` must say which rows are replaced. Received: ids=None. To add rows "
+            "with new ids, use `add`."
+        )
+
+
 def check_free(taken: Ids) -> None:
     """Raises a `ValueError` if there are ids of new rows that are taken."""
     if len(taken):

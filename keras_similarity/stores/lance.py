@@ -240,8 +240,7 @@ class LanceStore(ExternalStore):
         return f"row IN ({', '.join(map(str, change.dropped.tolist()))})"
 
     def _new_rows(self, change: Change) -> Any:
-        new = change.new
-        assert new is not None
+        new = change.added
         data = [None] * len(new.ids) if new.data is None else all_to_bytes(new.data)
         return self._rows(change.state, added_rows(change), new.embeddings, data)
 

@@ -236,8 +236,7 @@ class RedisStore(ExternalStore):
 
     def _insert(self, change: Change) -> None:
         """Writes new rows, which nobody sees before the state knows them."""
-        new = change.new
-        assert new is not None
+        new = change.added
         data = _data(new.data, len(change.keys))
         headers = list(_headers(change.state, added_rows(change)).values())
         vectors = new.embeddings.astype("<f4", copy=False)

@@ -11,6 +11,9 @@ from typing import Any
 from keras_similarity.stores.columns import Column
 from keras_similarity.types import Bools, Floats, Ids, Ints
 
+#: Stands for an argument that was not given, where `None` says something.
+UNCHANGED: Any = object()
+
 
 @dataclass(frozen=True, eq=False)
 class NewRows:

@@ -18,8 +18,7 @@ _CHUNK = 500
 
 def insert(connection: sqlite3.Connection, change: Change) -> None:
     """Writes the rows that a change adds."""
-    new, keys = change.new, change.keys.tolist()
-    assert new is not None
+    new, keys = change.added, change.keys.tolist()
     places = {name: place for place, (name, _) in enumerate(change.state.columns)}
     names = columns(places[name] for name in new.metadata)
     values = [plain_from_column(column) for column in new.metadata.values()]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from keras_similarity.testing.checks import faults_of, raise_faults
 from keras_similarity.testing.faults import CHECKS
 from keras_similarity.testing.subject import Subject
 
@@ -36,25 +37,14 @@ def find_faults(
     Raises:
         ValueError: If `skip` names no check.
     """
-    unknown = sorted(set(skip) - set(CHECKS))
-    if unknown:
-        raise ValueError(
-            f"`skip` must name checks: {', '.join(CHECKS)}. Received: {unknown}."
-        )
-    found = {}
-    for name, run in CHECKS.items():
-        if name in skip:
-            continue
-        subject = Subject.of(loss, labels, embeddings, call)
+
+    def run(name: str, check: Callable[[Subject], Iterator[str]]) -> list[str]:
         # What remembers batches must not remember ours, but where that is the question.
+        subject = Subject.of(loss, labels, embeddings, call)
         with _training(loss, name == "repeat"):
-            try:
-                sentences = list(run(subject))
-            except Exception as error:
-                sentences = [f"{type(error).__name__}: {error}"]
-        if sentences:
-            found[name] = sentences
-    return found
+            return list(check(subject))
+
+    return faults_of(CHECKS, skip, run)
 
 
 @contextmanager
@@ -115,9 +105,4 @@ def check_loss(
         >>> check_loss(TripletLoss(margin=0.5))
     """
     found = find_faults(loss, labels, embeddings, call=call, skip=skip)
-    if found:
-        lines = [f"- {name}: {text}." for name, texts in found.items() for text in texts]
-        raise AssertionError(
-            f"{type(loss).__name__} breaks {len(found)} of {len(CHECKS)} rules:\n"
-            + "\n".join(lines)
-        )
+    raise_faults(type(loss).__name__, found, CHECKS)

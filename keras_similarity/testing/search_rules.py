@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from keras_similarity.search import Search
+from keras_similarity.testing.checks import faults_of, raise_faults
 from keras_similarity.testing.search_faults import CHECKS
 from keras_similarity.testing.search_subject import DIM, SearchSubject
 
@@ -42,11 +43,6 @@ def find_search_faults(
     Raises:
         ValueError: If `skip` names no check, or an argument is out of its range.
     """
-    unknown = sorted(set(skip) - set(CHECKS))
-    if unknown:
-        raise ValueError(
-            f"`skip` must name checks: {', '.join(CHECKS)}. Received: {unknown}."
-        )
     if not 0 < recall <= 1 or rows < 1000:
         raise ValueError(
             "`recall` must be above 0, at most 1, and `rows` at least 1000. Received: "
@@ -56,18 +52,7 @@ def find_search_faults(
     if not known:
         return {"distances": [f"it takes none of the distances {', '.join(_DISTANCES)}"]}
     subject = SearchSubject(make, recall, known, rows)
-    found = {}
-    for name, run in CHECKS.items():
-        if name in skip:
-            continue
-        sentences: list[str] = []
-        try:
-            sentences.extend(run(subject))  # Keeps those before an error.
-        except Exception as error:
-            sentences.append(f"{type(error).__name__}: {error}")
-        if sentences:
-            found[name] = sentences
-    return found
+    return faults_of(CHECKS, skip, lambda _, check: check(subject))
 
 
 def _known(make: Callable[[str, int], Search]) -> Iterator[str]:
@@ -133,8 +118,4 @@ def check_search(
     found = find_search_faults(
         make, recall=recall, distances=distances, rows=rows, skip=skip
     )
-    if found:
-        lines = [f"- {name}: {text}." for name, texts in found.items() for text in texts]
-        raise AssertionError(
-            f"The engine breaks {len(found)} of {len(CHECKS)} rules:\n" + "\n".join(lines)
-        )
+    raise_faults("The engine", found, CHECKS)

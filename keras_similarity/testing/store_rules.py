@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from keras_similarity.stores import Store
+from keras_similarity.testing.checks import faults_of, raise_faults
 from keras_similarity.testing.store_faults import CHECKS
 
 
@@ -23,24 +24,7 @@ def find_store_faults(
     Raises:
         ValueError: If `skip` names no check.
     """
-    unknown = sorted(set(skip) - set(CHECKS))
-    if unknown:
-        raise ValueError(
-            f"`skip` must name checks: {', '.join(CHECKS)}. Received: {unknown}."
-        )
-    found = {}
-    for name, run in CHECKS.items():
-        if name in skip:
-            continue
-        sentences: list[str] = []
-        try:
-            sentences.extend(run(make))
-        except Exception as error:
-            what = (run.__doc__ or "").splitlines()[0]
-            sentences.append(f"{what} But: {type(error).__name__}: {error}")
-        if sentences:
-            found[name] = sentences
-    return found
+    return faults_of(CHECKS, skip, lambda _, check: check(make))
 
 
 def check_store(make: Callable[[], Store], *, skip: Sequence[str] = ()) -> None:
@@ -82,8 +66,4 @@ def check_store(make: Callable[[], Store], *, skip: Sequence[str] = ()) -> None:
         >>> check_store(MemoryStore)
     """
     found = find_store_faults(make, skip=skip)
-    if found:
-        lines = [f"- {name}: {text}" for name, texts in found.items() for text in texts]
-        raise AssertionError(
-            f"The store breaks {len(found)} of {len(CHECKS)} rules:\n" + "\n".join(lines)
-        )
+    raise_faults("The store", found, CHECKS)
