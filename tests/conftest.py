@@ -5,6 +5,7 @@ marked `keras_free` run; elsewhere all do, unless `-m` says otherwise.
 """
 
 import os
+import signal
 import tempfile
 from pathlib import Path
 
@@ -16,6 +17,10 @@ os.environ.setdefault("KERAS_HOME", _KERAS_HOME.name)
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from keras_similarity.backend import keras_problem  # noqa: E402
+
+# A run in the background is begun with interrupts ignored; tests send themselves some.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Runners of the golden cases compare with `assert`, as tests do.
 pytest.register_assert_rewrite("tests.golden")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -51,7 +52,8 @@ def empty_engine(distance: Distance, dim: int, factory: str) -> Any:
     try:
         engine = faiss.index_factory(dim, factory, metric)
     except RuntimeError as error:
-        reason = str(error).rpartition("Error: ")[2].strip()
+        # Without the function and the line of faiss' own code.
+        reason = re.sub(r".*\.(cpp|h):\d+: ", "", str(error), flags=re.DOTALL).strip()
         raise ValueError(
             f"`algo` must be one of {', '.join(SHORT_NAMES)}, or a factory string of "
             f"faiss for vectors of size {dim} and {distance.name}. Received: {factory!r} "

@@ -130,9 +130,7 @@ class SQLiteStore(ExternalStore):
         return self._connections[kind]
 
     def _open(self, *, is_writer: bool) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            self.path, self.timeout, isolation_level=None, check_same_thread=False
-        )
+        connection = self._connected()
         try:
             self._check_file(connection)
             if is_writer:
@@ -149,6 +147,17 @@ class SQLiteStore(ExternalStore):
             connection.close()
             raise
         return connection
+
+    def _connected(self) -> sqlite3.Connection:
+        try:
+            return sqlite3.connect(
+                self.path, self.timeout, isolation_level=None, check_same_thread=False
+            )
+        except sqlite3.OperationalError as error:
+            raise OSError(
+                "`path` must be a file that can be opened, or made in a folder that is "
+                f"there. Received: {self.path!r}."
+            ) from error
 
     def _log_ahead(self, connection: sqlite3.Connection) -> None:
         """Switches to WAL, for which SQLite doesn't wait until others are done."""

@@ -159,6 +159,12 @@ def test_sqlite_makes_its_file_with_the_first_row(tmp_path):
     assert store.size() == 1
 
 
+def test_sqlite_says_where_it_can_make_no_file(tmp_path):
+    path = tmp_path / "missing" / "rows.db"
+    with pytest.raises(OSError, match=r"`path` must be a file .*rows\.db"):
+        SQLiteStore(path).add([1.0])
+
+
 def test_sqlite_takes_no_other_file(tmp_path):
     path = tmp_path / "text.db"
     path.write_bytes(b"not a database" * 100)
