@@ -227,9 +227,9 @@ class Database(ABC):
         known = self.tunable()
         for name in parameters:
             if name not in known:
+                names = ", ".join(known) or "there are none"
                 raise ValueError(
-                    f"A parameter must be one of: {', '.join(known) or 'there are none'}. "
-                    f"Received: {name!r}."
+                    f"A parameter must be one of: {names}. Received: {name!r}."
                 )
         self._set(**parameters)
 

@@ -53,14 +53,12 @@ class MilvusExpressions(Expressions):
     def present(self, name: str) -> str:
         if name == "label":  # The literal of `NO_LABEL` itself cannot be read.
             return f"label >= {NO_LABEL + 1}"
-        return f"exists {self._place(name)}"
+        return f"(exists {self._place(name)})"
 
     def absent(self, name: str) -> str:
-        return (
-            f"label < {NO_LABEL + 1}"
-            if name == "label"
-            else f"not ({self.present(name)})"
-        )
+        if name == "label":
+            return f"label < {NO_LABEL + 1}"
+        return f"(not {self.present(name)})"
 
     def never(self) -> str:
         return "id in []"

@@ -31,7 +31,7 @@ def test_ids_changes_and_errors(make):
 
     ids = [10, 2**62 + 1, -5]
     assert index.batch_add(POINTS[:3], [1, None, 2], data=list("abc"), ids=ids) == ids
-    lookups = index.batch_lookup(POINTS[1:2], k=4)
+    lookups = index.batch_lookup([[1.9, 3.0]], k=4)
     assert lookups.ids[0].tolist() == [ids[1], ids[0], ids[2], -1]
     assert [(n.id, n.label, n.data) for n in lookups[0]] == [
         (ids[1], None, "b"),
@@ -39,7 +39,8 @@ def test_ids_changes_and_errors(make):
         (-5, 2, "c"),
     ]
     assert np.isnan(lookups.distances[0, 3])
-    np.testing.assert_allclose(lookups.distances[0, :3], [0, 8**0.5, 8**0.5], rtol=1e-6)
+    expected = [0.1, np.hypot(1.9, 2), np.hypot(2.1, 2)]
+    np.testing.assert_allclose(lookups.distances[0, :3], expected, rtol=1e-5)
     np.testing.assert_array_equal(lookups.embeddings[0, 0], POINTS[1])
     index.reset()
 
