@@ -28,8 +28,14 @@ from keras_similarity.stores.checks import (
     new_ids,
     optional_labels,
 )
-from keras_similarity.stores.columns import Column, as_column, metadata_columns, missing
-from keras_similarity.stores.filter import Filter, check_filter
+from keras_similarity.stores.columns import (
+    Column,
+    as_column,
+    check_metadata,
+    metadata_columns,
+    missing,
+)
+from keras_similarity.stores.filter import Filter, check_filter, names_in
 from keras_similarity.stores.frame import data_frame
 from keras_similarity.stores.rows import NewRows
 from keras_similarity.types import NO_ID, NO_LABEL, Bools, Floats, Ids, Ints
@@ -157,6 +163,9 @@ class Database(ABC):
     @abstractmethod
     def _add_columns(self, columns: Mapping[str, str]) -> None:
         """Makes it known that the metadata have further columns."""
+
+    def _learn(self, names: Collection[str]) -> None:  # noqa: B027
+        """Finds out which of these metadata there are, where `schema` may not know."""
 
     @abstractmethod
     def _encode(self, new: NewRows, columns: Mapping[str, str]) -> Any:
@@ -304,7 +313,7 @@ class Database(ABC):
             labels = None if label is UNCHANGED else labels_column(label, count)
             items = None if data is UNCHANGED else data_column(data, count)
             columns = self._checked_metadata(schema, metadata, count)
-            before = self._whole_rows(schema, ids)
+            before = self._whole_rows(ids)
             changed = NewRows(
                 ids,
                 before.embeddings,
@@ -354,9 +363,12 @@ class Database(ABC):
         """A filter in the database's language, if it fits the columns."""
         if filter is None:
             return None
-        types = {"label": "int64", **(schema.columns if schema else {})}
+        check_filter(filter)
+        if schema is not None:
+            self._learn(names_in(filter) - {"label"})
+        types = {"label": "int64", **self._types_of_metadata()}
         # On columns of no rows: for its errors.
-        check_filter(filter).truth(_empty(types))
+        filter.truth(_empty(types))
         return self.expressions(types).where(filter)
 
     def size(self, filter: Filter | None = None) -> int:
@@ -422,12 +434,13 @@ class Database(ABC):
         reference = {
             "location": self.location,
             "identity": schema and schema.identity,
+            "columns": dict(schema.columns) if schema else {},
             "next_id": self._next_id,
         }
         (folder / _REFERENCE).write_text(json.dumps(reference))
 
-    def read(self, folder: Path) -> None:
-        """Takes up what `write` refers to.
+    def read(self, folder: Path) -> dict[str, Any]:
+        """Takes up what `write` refers to, and returns the reference.
 
         Raises:
             ValueError: If that table is not there any more.
@@ -442,6 +455,7 @@ class Database(ABC):
                 "a new index."
             )
         self._next_id = reference["next_id"]
+        return dict(reference)
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, as plain data, without secrets."""
@@ -503,10 +517,17 @@ class Database(ABC):
             self._next_id = 0 if self.schema() is None else self._largest_id() + 1
         return max(self._next_id, 0)
 
+    def _types_of_metadata(self) -> Mapping[str, str]:
+        schema = self.schema()
+        return {} if schema is None else schema.columns
+
     def _checked_metadata(
         self, schema: Schema | None, metadata: Any, count: int
     ) -> dict[str, Column]:
-        known = _empty(schema.columns if schema else {})
+        metadata = check_metadata(metadata, count)
+        if schema is not None and metadata:
+            self._learn(metadata)
+        known = _empty(self._types_of_metadata()) if metadata else {}
         columns = metadata_columns(metadata, count, known)
         for name, column in columns.items():
             values = column.values[column.is_present]
@@ -522,7 +543,7 @@ class Database(ABC):
     def _commit(self, schema: Schema | None, new: NewRows, replacing: bool) -> None:
         """Writes checked rows; makes the table and its columns before, if need be."""
         types = {name: column.type for name, column in new.metadata.items()}
-        known = {} if schema is None else schema.columns
+        known = {} if schema is None else self._types_of_metadata()
         lacking = {name: type_ for name, type_ in types.items() if name not in known}
         rows = self._encode(new, {**known, **lacking})
         if schema is None:
@@ -534,13 +555,13 @@ class Database(ABC):
             self._next_id = max(self._next_id or 0, int(new.ids.max()) + 1)
         self._write_rows(rows, replacing)
 
-    def _whole_rows(self, schema: Schema, ids: Ids) -> NewRows:
+    def _whole_rows(self, ids: Ids) -> NewRows:
         rows = self.fetch(ids)
         metadata = {
             name: as_column(
                 name, [row["metadata"].get(name) for row in rows], len(ids), t
             )
-            for name, t in schema.columns.items()
+            for name, t in self._types_of_metadata().items()
         }
         return NewRows(
             ids,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -30,6 +30,7 @@ from keras_similarity.databases.milvus_rows import (
     decoded,
     encoded,
     ids_condition,
+    types_in,
 )
 from keras_similarity.distances import (
     CosineDistance,
@@ -40,6 +41,7 @@ from keras_similarity.distances import (
 )
 from keras_similarity.search import register
 from keras_similarity.search.base import check_positive
+from keras_similarity.stores.columns import DTYPES
 from keras_similarity.types import Floats, Ids
 
 # Name -> Milvus' own, its parameters, and those of a lookup.
@@ -53,9 +55,11 @@ _LEVELS = ("Strong", "Bounded", "Session", "Eventually")
 # Parameters of a lookup that must be `k` at least.
 _AT_LEAST_K = ("ef", "search_list")
 # Properties of a collection that are ours.
-_COLUMNS, _IDENTITY, _FREE_ID = "ksim.columns", "ksim.identity", "ksim.free_id"
+_IDENTITY, _FREE_ID = "ksim.identity", "ksim.free_id"
 # Hits that one request brings, ids that one asks for, and rows that one brings whole.
 _HITS, _IDS, _ROWS = 200_000, 10_000, 500
+# So few rows that a filter leaves are searched as well as can be.
+_FEW = 50_000
 
 
 @register("milvus")
@@ -139,7 +143,9 @@ class MilvusSearch(Database):
         self.timeout = timeout
         token = token or os.environ.get("MILVUS_TOKEN")
         self._connection = MilvusConnection(self.uri, token, timeout, collection)
-        self._is_checked = False
+        # The collection that was seen last, and what is known of its metadata.
+        self._seen: str | None = None
+        self._columns: dict[str, str] = {}
 
     @property
     def location(self) -> str:
@@ -176,13 +182,13 @@ class MilvusSearch(Database):
                 "`collection` must be new, or made by keras_similarity. Received: "
                 f"{self.location}."
             )
-        if not self._is_checked:
+        if self._seen != properties[_IDENTITY]:
             self._check_same(described)
-            self._is_checked = True
+            self._seen, self._columns = properties[_IDENTITY], {}
         (key,) = [f for f in described["fields"] if f["name"] == "id"]
         return Schema(
             has_strings=key["type"].name == "VARCHAR",
-            columns=json.loads(properties[_COLUMNS]),
+            columns=dict(self._columns),
             identity=properties[_IDENTITY],
         )
 
@@ -221,22 +227,32 @@ class MilvusSearch(Database):
             metric_type=self._metric.name,
             params=dict(self.index_params),
         )
-        self._call("create_collection", schema=fields, index_params=index)
-        self._note({_IDENTITY: uuid.uuid4().hex, _COLUMNS: json.dumps(dict(columns))})
+        identity = uuid.uuid4().hex
+        self._call(
+            "create_collection",
+            schema=fields,
+            index_params=index,
+            properties={_IDENTITY: identity},
+        )
+        self._seen, self._columns = identity, dict(columns)
 
     def _add_columns(self, columns: Mapping[str, str]) -> None:
-        schema = self.schema()
-        known = {} if schema is None else schema.columns
-        self._note({_COLUMNS: json.dumps({**known, **columns})})
+        self._columns = {**self._columns, **columns}
+
+    def _learn(self, names: Collection[str]) -> None:
+        for name in set(names) - set(self._columns):
+            expressions = [self.expressions({name: type_}) for type_ in DTYPES]
+            condition = " or ".join(each.present(name) for each in expressions)
+            self._add_columns(types_in(self._query(condition, ["metadata"], limit=1)))
+
+    def read(self, folder: Path) -> dict[str, Any]:
+        reference = super().read(folder)
+        self._add_columns(reference["columns"])
+        return reference
 
     def _drop(self) -> None:
         if self._call("has_collection"):
             self._call("drop_collection")
-        self._is_checked = False
-
-    def _note(self, properties: Mapping[str, str]) -> None:
-        """Keeps texts with the collection."""
-        self._call("alter_collection_properties", properties=dict(properties))
 
     # Rows.
 
@@ -258,18 +274,20 @@ class MilvusSearch(Database):
     def _delete(self, ids: Ids) -> None:
         if ids.dtype != object:
             # Or a process that opens the collection would give the largest id again.
+            # (Milvus 2.3 forgets the note when it is started again.)
             free = max(int(ids.max()) + 1, self._free_id())
-            self._note({_FREE_ID: str(free)})
+            properties = {_FREE_ID: str(free)}
+            self._call("alter_collection_properties", properties=properties)
         for part in _parts(ids, _IDS):
             self._call("delete", filter=ids_condition(part))
 
     def _fetch(self, ids: Ids, parts: Collection[str]) -> dict[Any, dict[str, Any]]:
-        schema = self.schema()
-        types = {} if schema is None else schema.columns
         found = {}
         for part in _parts(ids, _ROWS if {"vector", "data"} & set(parts) else _IDS):
-            for row in self._query(ids_condition(part), ["id", *parts]):
-                found[row["id"]] = decoded(row, types)
+            rows = self._query(ids_condition(part), ["id", *parts])
+            self._add_columns(types_in(rows))
+            for row in rows:
+                found[row["id"]] = decoded(row)
         return found
 
     def _known(self, ids: Ids) -> set[Any]:
@@ -323,27 +341,51 @@ class MilvusSearch(Database):
         )
 
     def _search(self, queries: Floats, k: int, condition: str | None) -> Iterable[Hits]:
-        params = dict(self.search_params)
-        for name in set(params) & set(_AT_LEAST_K):
-            params[name] = max(params[name], k)
         size = max(_HITS // k, 1)
+        params = self._parameters(condition)
         for start in range(0, len(queries), size):
-            answers = self._call(
-                "search",
-                data=list(queries[start : start + size]),
-                anns_field="vector",
-                limit=k,
-                filter=condition or "",
-                output_fields=["label"],
-                search_params={"metric_type": self._metric.name, "params": params},
-                consistency_level=self.consistency_level,
-            )
+            part = queries[start : start + size]
+            answers = self._ask(part, k, condition, params)
+            least = min(map(len, answers))
+            if params and least < k and least < self._count(condition):
+                answers = self._ask(part, k, condition, self._thorough())
             for hits in answers:
                 yield (
                     [hit["id"] for hit in hits],
                     [hit["distance"] for hit in hits],
                     [hit["entity"]["label"] for hit in hits],
                 )
+
+    def _parameters(self, condition: str | None) -> Mapping[str, Any]:
+        """Those of a lookup; the rows that a filter leaves are farther apart."""
+        if not self.search_params or condition is None:
+            return self.search_params
+        most = self._thorough()
+        if self._count(condition) <= _FEW:
+            return most
+        return {name: min(4 * v, most[name]) for name, v in self.search_params.items()}
+
+    def _thorough(self) -> dict[str, Any]:
+        """The parameters that find the most."""
+        most = {"nprobe": self.index_params.get("nlist", 1), "ef": 4096}
+        most["search_list"] = 1000
+        return {name: max(v, most[name]) for name, v in self.search_params.items()}
+
+    def _ask(
+        self, queries: Floats, k: int, condition: str | None, params: Mapping[str, Any]
+    ) -> Any:
+        at_least = {name: k for name in _AT_LEAST_K if name in params}
+        params = {name: max(v, at_least.get(name, v)) for name, v in params.items()}
+        return self._call(
+            "search",
+            data=list(queries),
+            anns_field="vector",
+            limit=k,
+            filter=condition or "",
+            output_fields=["label"],
+            search_params={"metric_type": self._metric.name, "params": params},
+            consistency_level=self.consistency_level,
+        )
 
     def expressions(self, columns: Mapping[str, str]) -> MilvusExpressions:
         return MilvusExpressions(columns, has_json_in=not self._connection.is_embedded)

@@ -80,7 +80,23 @@ class MilvusExpressions(Expressions):
         return "true" if value is True else "false" if value is False else repr(value)
 
     def _place(self, name: str) -> str:
-        return "label" if name == "label" else f"metadata[{quoted(name)}]"
+        if name == "label":
+            return "label"
+        return f"metadata[{quoted(key_of(name, self.types[name]))}]"
+
+
+def key_of(name: str, type_: str) -> str:
+    """The key of a value in the metadata of a row.
+
+    It says the type: there is no other place for that which every server keeps.
+    """
+    return f"{name}:{type_}"
+
+
+def types_in(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Name -> type of the metadata of rows that were fetched."""
+    keys = {key for row in rows for key in row.get("metadata", ())}
+    return {name: type_ for name, _, type_ in (key.rpartition(":") for key in keys)}
 
 
 def as_json(type_: str, value: Any) -> Any:
@@ -126,7 +142,7 @@ def encoded(new: NewRows) -> list[dict[str, Any]]:
     return rows
 
 
-def decoded(row: Mapping[str, Any], types: Mapping[str, str]) -> dict[str, Any]:
+def decoded(row: Mapping[str, Any]) -> dict[str, Any]:
     """What of a row was fetched, as `Database.fetch` gives it."""
     parts: dict[str, Any] = {}
     if "vector" in row:
@@ -136,8 +152,10 @@ def decoded(row: Mapping[str, Any], types: Mapping[str, str]) -> dict[str, Any]:
     if "data" in row:
         parts["data"] = from_bytes(base64.b64decode(row["data"]) or None)
     if "metadata" in row:
-        known = {k: v for k, v in row["metadata"].items() if k in types}
-        parts["metadata"] = {k: from_json(types[k], v) for k, v in known.items()}
+        parts["metadata"] = {}
+        for key, value in row["metadata"].items():
+            name, _, type_ = key.rpartition(":")
+            parts["metadata"][name] = from_json(type_, value)
     return parts
 
 
@@ -185,5 +203,5 @@ def _json_values(columns: Mapping[str, Column], count: int) -> list[dict[str, An
                     f"`metadata[{name!r}]` must be above {_INT64_MIN} in Milvus, which "
                     "cannot be asked for it."
                 )
-            rows[row][name] = value
+            rows[row][key_of(name, column.type)] = value
     return rows

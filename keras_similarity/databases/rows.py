@@ -62,10 +62,10 @@ class ById:
 
     def metadata(self, rows: Ints) -> dict[str, Column]:
         """Name -> column `[n]`, as they are now."""
-        schema = self._database.schema()
-        if schema is None or not schema.columns:
-            return {}
         found = self._database.fetch(self._ids[rows], ("metadata",))
+        schema = self._database.schema()  # After that: what was found is known now.
+        if schema is None:
+            return {}
         columns = {}
         for name, type_ in schema.columns.items():
             values = [row["metadata"].get(name) for row in found]

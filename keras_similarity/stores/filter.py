@@ -205,6 +205,18 @@ def _column(columns: Mapping[str, Column], name: str) -> Column:
     return columns[name]
 
 
+def names_in(filter: Filter) -> set[str]:
+    """The columns that a filter made of `field` asks for."""
+    match filter:
+        case Both(first, second):
+            return names_in(first) | names_in(second)
+        case Not(condition):
+            return names_in(condition)
+        case Comparison() | IsIn() | IsNull():
+            return {filter.name}
+    return set()
+
+
 def check_filter(filter: Any) -> Filter:
     """The argument, if it is a filter; else a `TypeError`."""
     if not isinstance(filter, Filter):

@@ -29,6 +29,8 @@ class Server:
         import milvus
 
         self._server = milvus.MilvusServer()
+        # Or a port on which connections of a killed server linger would be passed over.
+        self._server.config.try_bind_port = _bound
         self._server.set_base_dir(str(self._folder))
         self._server.listen_port = self._port
         # The ports it looks for by itself may be in use elsewhere.
@@ -114,6 +116,19 @@ def pytest_generate_tests(metafunc):
 def _given(metafunc):
     marks = metafunc.definition.iter_markers("parametrize")
     return [name for mark in marks for name in str(mark.args[0]).split(",")]
+
+
+def _bound(port):
+    """A socket on a port that nobody listens on, or `None`."""
+    bound = socket.socket()
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind(("127.0.0.1", port))
+        bound.listen()
+    except OSError:
+        bound.close()
+        return None
+    return bound
 
 
 def _free_port() -> int:

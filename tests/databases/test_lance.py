@@ -39,7 +39,7 @@ def test_many_small_changes_are_put_together(make):
     for row in range(120):
         index.add(VECTORS[row], label=row)
     table = index.search._table()
-    assert table.stats().fragment_stats.num_fragments < 40
+    assert table.stats()["fragment_stats"]["num_fragments"] < 40
     assert index.size() == 120
     assert index.batch_lookup(VECTORS[:120], k=1).labels[:, 0].tolist() == list(
         range(120)
