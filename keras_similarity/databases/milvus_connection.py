@@ -8,7 +8,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 logger = logging.getLogger(__name__)
@@ -91,21 +91,26 @@ class MilvusConnection:
         if client is not None:
             client.close()
 
-    def call(
-        self, method: str, *args: Any, again: str | None = None, **kwargs: Any
-    ) -> Any:
-        """What a method of the client returns, tried again after passing problems.
+    def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """What a method of the client returns, tried again after passing problems."""
+        return self.repeat(lambda _: self.once(method, *args, **kwargs))
+
+    def once(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """What a method of the client returns."""
+        # `retry_times=0`: pymilvus would repeat an insert, which adds rows twice.
+        return getattr(self.client, method)(*args, retry_times=0, **kwargs)
+
+    def repeat(self, act: Callable[[int], Any]) -> Any:
+        """What `act` returns, tried again after passing problems.
 
         Args:
-            again: The method for further attempts: one that does no harm if the first
-                had its effect although it failed.
+            act: Gets the number of the attempt, from 0. One that failed may have had its
+                effect.
         """
         deadline = time.monotonic() + self._timeout
         for attempt in itertools.count():
             try:
-                name = again if attempt and again else method
-                # `retry_times=0`: pymilvus would repeat an insert, which adds rows twice.
-                return getattr(self.client, name)(*args, retry_times=0, **kwargs)
+                return act(attempt)
             except Exception as error:
                 pause = min(_FIRST_PAUSE * 2**attempt, _LONGEST_PAUSE)
                 pause *= random.uniform(0.5, 1.0)  # Not all clients at once.
