@@ -33,6 +33,8 @@ class Server:
         self._server.config.try_bind_port = _bound
         self._server.set_base_dir(str(self._folder))
         self._server.listen_port = self._port
+        # By which each lookup that sees all that was written waits: 200 ms as a rule.
+        self._server.config.set("proxy.timeTickInterval", "20")
         # The ports it looks for by itself may be in use elsewhere.
         self._server.webservice_port = _free_port()
         with _in_folder(self._folder):
