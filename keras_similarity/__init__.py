@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from keras_similarity import architectures as architectures
     from keras_similarity import callbacks as callbacks
     from keras_similarity import classification_metrics as classification_metrics
+    from keras_similarity import databases as databases
     from keras_similarity import datasets as datasets
     from keras_similarity import distances as distances
     from keras_similarity import evaluators as evaluators
@@ -42,6 +43,7 @@ __version__ = "0.1.0"
 # Work on NumPy arrays and need no framework.
 _FINDING = (
     "classification_metrics",
+    "databases",
     "datasets",
     "distances",
     "evaluators",

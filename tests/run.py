@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FINDING = [
     "arrays.py",
     "classification_metrics",
+    "databases",
     "datasets",
     "distances",
     "evaluators",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 
-from keras_similarity.stores import Store
 from keras_similarity.types import (
     NO_ID,
     NO_LABEL,
@@ -13,12 +14,23 @@ from keras_similarity.types import (
     Ids,
     Ints,
     Lookups,
+    MetadataOf,
     Records,
 )
 
 
+class Described(Protocol):
+    """Knows ids, labels and metadata of rows."""
+
+    def ids(self, rows: Ints) -> Ids: ...
+
+    def labels(self, rows: Ints) -> Ints: ...
+
+    def metadata_reader(self) -> MetadataOf: ...
+
+
 def lookups_of(
-    store: Store, reader: Records, rows: Ints, distances: Floats, offset: int = 0
+    store: Described, reader: Records, rows: Ints, distances: Floats, offset: int = 0
 ) -> Lookups:
     """The answer with ids and labels of rows `[Q, K]`, -1 where nothing was found.
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from keras_similarity.indexer.contents import Contents
+from keras_similarity.indexer.database_contents import DatabaseContents
 from keras_similarity.indexer.predictions import TakesPredictions
 from keras_similarity.stores.base import UNCHANGED
 
@@ -13,7 +14,7 @@ from keras_similarity.stores.base import UNCHANGED
 class Changes(TakesPredictions):
     """Adds, replaces, changes and deletes: the part of `Indexer` that writes."""
 
-    _contents: Contents
+    _contents: Contents | DatabaseContents
 
     def add(
         self,

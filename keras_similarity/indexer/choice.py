@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from keras_similarity.search.base import check_positive
-from keras_similarity.stores import Store
 from keras_similarity.stores.checks import as_ids
 from keras_similarity.stores.filter import Filter
-from keras_similarity.types import NO_ID, NO_LABEL, Bools, Floats, Ints
+from keras_similarity.types import NO_ID, NO_LABEL, Bools, Floats, Ids, Ints
 
 # How many times as many neighbours are looked at when too few were kept.
 _WIDENING = 4
+
+
+class Labelled(Protocol):
+    """Knows labels of rows, and rows of ids (-1 where there is none)."""
+
+    def labels(self, rows: Ints) -> Ints: ...
+
+    def rows_of(self, ids: Ids) -> Ints: ...
+
 
 Find = Callable[[int], tuple[Ints, Floats]]
 
@@ -46,7 +54,9 @@ class Choice:
         if self.offset < 0:
             raise ValueError(f"`offset` must be from 0. Received: {self.offset}.")
 
-    def chosen(self, find: Find, k: int, limit: int, store: Store) -> tuple[Ints, Floats]:
+    def chosen(
+        self, find: Find, k: int, limit: int, store: Labelled
+    ) -> tuple[Ints, Floats]:
         """Rows and distances `[Q, k]` of the neighbours that are kept.
 
         Args:
@@ -59,7 +69,9 @@ class Choice:
         rows, distances = self._kept(find, k, limit, store)
         return rows[:, self.offset :], distances[:, self.offset :]
 
-    def _kept(self, find: Find, k: int, limit: int, store: Store) -> tuple[Ints, Floats]:
+    def _kept(
+        self, find: Find, k: int, limit: int, store: Labelled
+    ) -> tuple[Ints, Floats]:
         if self.exclude_self is None and self.max_per_label is None:
             return find(k)
         count = k + 1
@@ -70,7 +82,7 @@ class Choice:
                 return _first(rows, distances, is_kept, k)
             count = min(count * _WIDENING, limit)
 
-    def _is_kept(self, rows: Ints, store: Store) -> Bools:
+    def _is_kept(self, rows: Ints, store: Labelled) -> Bools:
         is_kept = rows != NO_ID
         if self.exclude_self is not None:
             own = _rows_of_queries(self.exclude_self, len(rows), store)
@@ -83,7 +95,7 @@ class Choice:
 ANY = Choice()
 
 
-def _rows_of_queries(ids: Any, count: int, store: Store) -> Ints:
+def _rows_of_queries(ids: Any, count: int, store: Labelled) -> Ints:
     ids = as_ids(ids)
     if len(ids) != count:
         raise ValueError(
@@ -94,7 +106,7 @@ def _rows_of_queries(ids: Any, count: int, store: Store) -> Ints:
     return np.where(rows < 0, NO_ID - 1, rows)  # Of nothing, not even of no neighbour.
 
 
-def _places_in_label(rows: Ints, is_kept: Bools, store: Store) -> Ints:
+def _places_in_label(rows: Ints, is_kept: Bools, store: Labelled) -> Ints:
     """How many neighbours of the same label are nearer, `[Q, K]`."""
     labels = np.full(rows.shape, 0, "int64")
     labels[is_kept] = store.labels(rows[is_kept])

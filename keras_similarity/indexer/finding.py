@@ -11,6 +11,7 @@ import numpy as np
 from keras_similarity.distances import Distance
 from keras_similarity.indexer.choice import ANY, Choice
 from keras_similarity.indexer.contents import Contents
+from keras_similarity.indexer.database_contents import DatabaseContents
 from keras_similarity.indexer.predictions import TakesPredictions
 from keras_similarity.indexer.statistics import LookupStatistics
 from keras_similarity.indexer.tuning import Tuning, measured_recall, tuned
@@ -26,7 +27,7 @@ class Finding(TakesPredictions):
     """
 
     distance: Distance
-    _contents: Contents
+    _contents: Contents | DatabaseContents
     _statistics: LookupStatistics
 
     def single_lookup(

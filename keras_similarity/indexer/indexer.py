@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_similarity import distances, stores
+from keras_similarity import distances
+from keras_similarity.databases import Database
 from keras_similarity.distances import Distance
 from keras_similarity.evaluators import Evaluator
 from keras_similarity.indexer.calibration import Calibration
 from keras_similarity.indexer.changes import Changes
-from keras_similarity.indexer.contents import Contents
+from keras_similarity.indexer.database_contents import contents_of
 from keras_similarity.indexer.decisions import Decisions
 from keras_similarity.indexer.finding import Finding
 from keras_similarity.indexer.parts import (
@@ -50,7 +51,8 @@ class Indexer(Changes, Finding, Decisions):
     Args:
         embedding_size: Length of an embedding.
         distance: A `Distance`, its name or its config.
-        search: A `Search` of that distance and size, its name or its config.
+        search: A `Search` of that distance and size, its name or its config; or a
+            `Database` (`"milvus"`, `"lance"`), which is search and store in one.
         kv_store: A `Store`, its name or its config. The rows that one holds already are
             found, too.
         evaluator: `"memory"` or an `Evaluator`.
@@ -85,7 +87,7 @@ class Indexer(Changes, Finding, Decisions):
         self,
         embedding_size: int,
         distance: Distance | str | Mapping[str, Any] = "cosine",
-        search: Search | str | Mapping[str, Any] = "linear",
+        search: Search | Database | str | Mapping[str, Any] = "linear",
         kv_store: Store | str | Mapping[str, Any] = "memory",
         evaluator: Evaluator | str = "memory",
         embedding_output: int | str | None = None,
@@ -95,27 +97,24 @@ class Indexer(Changes, Finding, Decisions):
     ) -> None:
         self.embedding_size = check_positive("embedding_size", embedding_size)
         self.distance = distances.get(distance)
-        self._contents = Contents(
-            search_of(search, self.distance, self.embedding_size),
-            stores.get(kv_store),
-            dim=self.embedding_size,
-        )
+        engine = search_of(search, self.distance, self.embedding_size)
+        self._contents = contents_of(engine, kv_store, self.embedding_size)
         self.evaluator = evaluator_of(evaluator)
         self.embedding_output = check_embedding_output(embedding_output)
         self.stat_buffer_size = check_positive("stat_buffer_size", stat_buffer_size)
         self._statistics = LookupStatistics(self.stat_buffer_size)
         self.model: dict[str, Any] | None = None
         self._changing = threading.Lock()  # Held to save and to reset.
-        if build:
+        if build and not isinstance(engine, Database):
             self._contents.build(0)
 
     @property
-    def search(self) -> Search:
+    def search(self) -> Search | Database:
         """The search engine: rows to ids and distances."""
         return self._contents.search
 
     @property
-    def kv_store(self) -> Store:
+    def kv_store(self) -> Store | Database:
         """The store: ids to embeddings, labels and data."""
         return self._contents.store
 

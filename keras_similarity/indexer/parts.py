@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_similarity import distances, evaluators, search, stores
+from keras_similarity.databases import Database
 from keras_similarity.distances import Distance
 from keras_similarity.evaluators import Evaluator
 from keras_similarity.search import Search
@@ -21,11 +22,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def search_of(engine: Any, distance: Distance, dim: int) -> Search:
+def search_of(engine: Any, distance: Distance, dim: int) -> Search | Database:
     """The search engine that an object, a name or a config means, if it fits."""
     if isinstance(engine, str):
         return search.get(engine, distance=distance, dim=dim)
-    engine = search.get(engine)
+    if not isinstance(engine, Database):
+        engine = search.get(engine)
     if engine.dim != dim or not is_same_distance(engine.distance, distance):
         raise ValueError(
             f"`search` must have the index' distance and embedding size, {distance!r} "

@@ -17,6 +17,7 @@ from keras_similarity.types import NO_ID, Bools, Floats, Ints
 
 if TYPE_CHECKING:
     from keras_similarity.indexer.contents import Contents
+    from keras_similarity.indexer.database_contents import DatabaseContents
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +80,11 @@ class Tuning:
 
 
 def measured_recall(
-    contents: Contents, sample: int, k: int, seed: int, queries: Floats | None
+    contents: Contents | DatabaseContents,
+    sample: int,
+    k: int,
+    seed: int,
+    queries: Floats | None,
 ) -> float:
     """See `Indexer.recall`."""
     with contents.reading():
@@ -87,7 +92,7 @@ def measured_recall(
 
 
 def tuned(
-    contents: Contents,
+    contents: Contents | DatabaseContents,
     target: float,
     sample: int,
     k: int,
@@ -158,7 +163,7 @@ class _Trial:
 
     def __init__(
         self,
-        contents: Contents,
+        contents: Contents | DatabaseContents,
         sample: int,
         k: int,
         seed: int,

@@ -270,14 +270,7 @@ class Search(ABC):
         return cls(**config)
 
     def check(self, embeddings: Any, name: str = "embeddings") -> Floats:
-        array = check_embeddings(embeddings, name=name, dim=self.dim)
-        if array.size and max(array.max(), -array.min()) * self.dim**0.5 > _MAX_LENGTH:
-            raise ValueError(
-                f"`{name}` must be vectors shorter than {_MAX_LENGTH:g}, or their "
-                "distances overflow float32. Received: a largest value of "
-                f"{max(array.max(), -array.min()):g}. Scale them down."
-            )
-        return array
+        return check_vectors(embeddings, name=name, dim=self.dim)
 
     def _allowed_rows(self, allowed: Bools) -> Bools:
         """Bool `[rows]`: the same by row number, in place of id."""
@@ -342,6 +335,18 @@ class Search(ABC):
 
 registry = Registry("search engine", Search)
 register = registry.register
+
+
+def check_vectors(embeddings: Any, *, name: str, dim: int) -> Floats:
+    """Embeddings as float32 `[N, dim]` that can be searched, or an error."""
+    array = check_embeddings(embeddings, name=name, dim=dim)
+    if array.size and max(array.max(), -array.min()) * dim**0.5 > _MAX_LENGTH:
+        raise ValueError(
+            f"`{name}` must be vectors shorter than {_MAX_LENGTH:g}, or their "
+            "distances overflow float32. Received: a largest value of "
+            f"{max(array.max(), -array.min()):g}. Scale them down."
+        )
+    return array
 
 
 def is_same_distance(one: Distance, other: Distance) -> bool:

@@ -25,7 +25,7 @@ from keras_similarity.stores.checks import (
     optional_labels,
 )
 from keras_similarity.stores.columns import Column, metadata_columns
-from keras_similarity.stores.filter import Filter
+from keras_similarity.stores.filter import Filter, check_filter
 from keras_similarity.stores.frame import data_frame
 from keras_similarity.stores.rows import UNCHANGED, NewRows, Rows
 from keras_similarity.stores.saving import load_store, save_store
@@ -248,12 +248,7 @@ class Store(Rows):
             ValueError: If it asks for a column that is not there.
             TypeError: If a value is not of its column's type.
         """
-        if not isinstance(filter, Filter):
-            raise TypeError(
-                '`filter` must be a condition such as `field("label") == 3`. Received: a '
-                f"{type(filter).__name__}."
-            )
-        return filter.truth(self.columns)[0]
+        return check_filter(filter).truth(self.columns)[0]
 
     def get(self, idx: Any) -> tuple[Floats, int | None, Any]:
         """Embedding `[D]`, label (or `None`) and data of one id."""

@@ -13,7 +13,7 @@ import numpy as np
 from keras_similarity.stores.columns import Column
 from keras_similarity.types import Bools
 
-_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "==": operator.eq,
     "!=": operator.ne,
     "<": operator.lt,
@@ -54,13 +54,13 @@ class Filter(ABC):
         """
 
     def __and__(self, other: Filter) -> Filter:
-        return _Both(self, _checked(other))
+        return Both(self, _checked(other))
 
     def __or__(self, other: Filter) -> Filter:
         return ~(~self & ~_checked(other))
 
     def __invert__(self) -> Filter:
-        return _Not(self)
+        return Not(self)
 
     def __bool__(self) -> bool:
         raise TypeError(
@@ -104,11 +104,11 @@ class field:
 
     def is_in(self, values: Iterable[Any]) -> Filter:
         """Is the value one of these? Not where it is missing."""
-        return _IsIn(self.name, tuple(values))
+        return IsIn(self.name, tuple(values))
 
     def is_null(self) -> Filter:
         """Is the value missing? Always true or false."""
-        return _IsNull(self.name)
+        return IsNull(self.name)
 
 
 def _compared(name: str, symbol: str, value: Any) -> Filter:
@@ -117,11 +117,13 @@ def _compared(name: str, symbol: str, value: Any) -> Filter:
             f"`{name}` cannot be compared with None, which is a missing value. Use "
             f'`field("{name}").is_null()`.'
         )
-    return _Comparison(name, symbol, value)
+    return Comparison(name, symbol, value)
 
 
 @dataclass(frozen=True)
-class _Comparison(Filter):
+class Comparison(Filter):
+    """A column compared with a value."""
+
     name: str
     symbol: str
     value: Any
@@ -132,13 +134,15 @@ class _Comparison(Filter):
         is_true = np.zeros(len(column), bool)
         present = column.is_present
         # Missing strings are None, which nothing is less than.
-        compared = _OPERATORS[self.symbol](column.values[present], value)
+        compared = OPERATORS[self.symbol](column.values[present], value)
         is_true[present] = compared
         return is_true, present & ~is_true
 
 
 @dataclass(frozen=True)
-class _IsIn(Filter):
+class IsIn(Filter):
+    """Is the value one of these?"""
+
     name: str
     values: tuple[Any, ...]
 
@@ -157,7 +161,9 @@ class _IsIn(Filter):
 
 
 @dataclass(frozen=True)
-class _IsNull(Filter):
+class IsNull(Filter):
+    """Is the value missing?"""
+
     name: str
 
     def truth(self, columns: Mapping[str, Column]) -> tuple[Bools, Bools]:
@@ -166,7 +172,9 @@ class _IsNull(Filter):
 
 
 @dataclass(frozen=True)
-class _Both(Filter):
+class Both(Filter):
+    """Two conditions, of which both must hold."""
+
     first: Filter
     second: Filter
 
@@ -178,7 +186,9 @@ class _Both(Filter):
 
 
 @dataclass(frozen=True)
-class _Not(Filter):
+class Not(Filter):
+    """The opposite of a condition."""
+
     condition: Filter
 
     def truth(self, columns: Mapping[str, Column]) -> tuple[Bools, Bools]:
@@ -193,6 +203,28 @@ def _column(columns: Mapping[str, Column], name: str) -> Column:
             f"Received: {name!r}."
         )
     return columns[name]
+
+
+def names_in(filter: Filter) -> set[str]:
+    """The columns that a filter made of `field` asks for."""
+    match filter:
+        case Both(first, second):
+            return names_in(first) | names_in(second)
+        case Not(condition):
+            return names_in(condition)
+        case Comparison() | IsIn() | IsNull():
+            return {filter.name}
+    return set()
+
+
+def check_filter(filter: Any) -> Filter:
+    """The argument, if it is a filter; else a `TypeError`."""
+    if not isinstance(filter, Filter):
+        raise TypeError(
+            '`filter` must be a condition such as `field("label") == 3`. Received: a '
+            f"{type(filter).__name__}."
+        )
+    return filter
 
 
 def _checked(other: Any) -> Filter:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from keras_similarity.stores.checks import optional_labels
+from keras_similarity.stores.columns import Column
+from keras_similarity.types import Bools, Floats, Ids, Ints
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from keras_similarity.stores.base import Store
 
 _PANDAS_DTYPES = {
     "bool": "boolean",
@@ -23,7 +24,22 @@ _PANDAS_DTYPES = {
 }
 
 
-def data_frame(store: Store, num_records: int) -> pd.DataFrame:
+class Framed(Protocol):
+    """Rows by number, and which of them are there."""
+
+    @property
+    def is_live(self) -> Bools: ...
+
+    def ids(self, rows: Ints) -> Ids: ...
+
+    def labels(self, rows: Ints) -> Ints: ...
+
+    def records(self, rows: Ints) -> tuple[Floats, list[Any]]: ...
+
+    def metadata(self, rows: Ints) -> dict[str, Column]: ...
+
+
+def data_frame(store: Framed, num_records: int) -> pd.DataFrame:
     """The first rows that are not deleted; see `Store.to_data_frame`."""
     import pandas as pd
 
