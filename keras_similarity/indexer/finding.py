@@ -133,7 +133,8 @@ class Finding(TakesPredictions):
                 there are fewer.
             k: At least 1.
             seed: Which of them.
-            queries: Queries `[Q, D]` in place of the sample.
+            queries: Queries `[Q, D]` in place of the sample. New ones may find less
+                than the index' own examples, in a graph above all.
 
         Returns:
             From 0 to 1; 1 for an exact engine.
@@ -164,7 +165,9 @@ class Finding(TakesPredictions):
         Args:
             recall: The share of the `k` nearest to find, from 0 to 1.
             queries: Queries `[Q, D]` like those to come, some hundred at least; `None`
-                for a sample of the examples.
+                for a sample of the examples, and as many made-up queries near them, since
+                a graph finds the neighbours of what it holds more easily. The recall is
+                the lower of the two.
             k: At least 1.
             sample: As `recall`, of which so many are drawn; so is `seed`.
 

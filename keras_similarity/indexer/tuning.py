@@ -16,8 +16,10 @@ from keras_similarity.search.base import check_positive
 from keras_similarity.types import NO_ID, Bools, Floats, Ints
 
 if TYPE_CHECKING:
+    from keras_similarity.databases.base import Database
     from keras_similarity.indexer.contents import Contents
     from keras_similarity.indexer.database_contents import DatabaseContents
+    from keras_similarity.search import Search
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +28,10 @@ _ROWS_AT_ONCE = 2**17
 # A recall of other queries lies below the measured one less so many standard errors once
 # in twenty times.
 _STANDARD_ERRORS = 1.645
+# How far a made-up query is from its row, in units of the distance to a neighbour. With it
+# the recall of graphs and lists was that of new queries, or less, on pictures of clothes
+# and of characters, on clusters and on normally distributed rows.
+_AWAY = 1.0
 # By how much two computations of one distance may differ, in units of its size.
 _ROUNDING = 1e-5
 
@@ -88,7 +94,7 @@ def measured_recall(
 ) -> float:
     """See `Indexer.recall`."""
     with contents.reading():
-        return float(_Trial(contents, sample, k, seed, queries).recalls().mean())
+        return float(_trial(contents, sample, k, seed, queries).recalls().mean())
 
 
 def tuned(
@@ -107,8 +113,11 @@ def tuned(
     before = {name: getattr(engine, name) for name in names}
     try:
         with contents.reading():
-            trial = _Trial(contents, sample, k, seed, queries)
-            settings = list(_tried(trial, engine.tunable(), target))
+            trials = [_trial(contents, sample, k, seed, queries)]
+            # The order of inner products has no neighbourhood that one could leave.
+            if queries is None and not engine.distance.is_similarity:
+                trials.append(trials[0].of_strangers(seed))
+            settings = list(_tried(engine, trials, target))
         good = [setting for setting in settings if setting.expected >= target]
         # The settings are in the order of their cost where one parameter is tuned.
         if len(names) == 1:
@@ -133,21 +142,47 @@ def tuned(
 
 
 def _tried(
-    trial: _Trial, tunable: Mapping[str, Sequence[Any]], target: float
+    engine: Search | Database, trials: Sequence[_Trial], target: float
 ) -> Iterator[Setting]:
     """Settings, of each series that differs in the last parameter up to a good one."""
+
+    def tried(parameters: Mapping[str, Any]) -> Setting:
+        settings = [trial.setting(parameters) for trial in trials]
+        return min(settings, key=lambda setting: setting.expected)
+
+    tunable = engine.tunable()
     if not tunable:
-        yield trial.setting({})
+        yield tried({})
         return
     *outer, last = tunable
     for values in itertools.product(*(tunable[name] for name in outer)):
         for value in tunable[last]:
             parameters = {**dict(zip(outer, values, strict=True)), last: value}
-            trial.contents.search.set_parameters(**parameters)
-            setting = trial.setting(parameters)
+            engine.set_parameters(**parameters)
+            setting = tried(parameters)
             yield setting
             if setting.expected >= target:
                 break
+
+
+def _trial(
+    contents: Contents | DatabaseContents,
+    sample: int,
+    k: int,
+    seed: int,
+    queries: Floats | None,
+) -> _Trial:
+    """A trial with the queries, or with a sample of the rows."""
+    check_positive("k", k)
+    check_positive("sample", sample)
+    rows = contents.searchable_rows()
+    if not len(rows) or (queries is not None and not len(queries)):
+        raise IndexError("The index and `queries` must not be empty.")
+    if queries is not None:
+        return _Trial(contents, queries, k)
+    drawn = np.random.default_rng(seed).permutation(len(rows))[:sample]
+    own = np.sort(rows[drawn])
+    return _Trial(contents, contents.vectors(own), k, own)
 
 
 class _Trial:
@@ -155,37 +190,44 @@ class _Trial:
 
     Args:
         contents: The index' rows, held still meanwhile.
-        sample: How many rows are queries, where none are given.
+        queries: Queries `[Q, D]`.
         k: Neighbours.
-        seed: Which rows.
-        queries: Queries `[Q, D]`, or `None`.
+        own: The row `[Q]` that each query is and that it must not find, or `None`.
     """
 
     def __init__(
         self,
         contents: Contents | DatabaseContents,
-        sample: int,
+        queries: Floats,
         k: int,
-        seed: int,
-        queries: Floats | None,
+        own: Ints | None = None,
     ) -> None:
         self.contents = contents
-        self._k = check_positive("k", k)
-        sample = check_positive("sample", sample)
-        rows = contents.searchable_rows()
-        if not len(rows) or (queries is not None and not len(queries)):
-            raise IndexError("The index and `queries` must not be empty.")
-        self._own: Ints | None = None
-        if queries is None:
-            drawn = np.random.default_rng(seed).permutation(len(rows))[:sample]
-            self._own = np.sort(rows[drawn])
-            queries = contents.vectors(self._own)
+        self._k = k
+        self._own = own
         self._queries = queries
-        found, distances = self._exact(rows)
+        found, distances = self._exact(contents.searchable_rows())
         self._nearest = found
         self._is_there = found != NO_ID
         costs = contents.search.distance.to_cost(distances)
         self._last = np.where(self._is_there, costs, -np.inf).max(axis=1, keepdims=True)
+
+    def of_strangers(self, seed: int) -> _Trial:
+        """A trial with queries that are near the rows, but none of them.
+
+        A graph links a row with its neighbours and so finds them more easily than those
+        of a new query. Each query here lies on the far side of its row, as seen from one
+        of the row's neighbours.
+        """
+        column = np.random.default_rng(seed).integers(
+            0, np.maximum(self._is_there.sum(1), 1)
+        )
+        neighbours = np.take_along_axis(self._nearest, column[:, None], 1)[:, 0]
+        has_any = neighbours != NO_ID
+        queries = self._queries.copy()
+        away = queries[has_any] - self.contents.vectors(neighbours[has_any])
+        queries[has_any] += _AWAY * away
+        return _Trial(self.contents, queries, self._k)
 
     def recalls(self) -> Floats:
         """The share `[Q]` of its nearest that the engine finds, query by query."""

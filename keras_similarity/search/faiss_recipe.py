@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -39,15 +40,33 @@ def default_nprobe(nlist: int) -> int:
     return min(max(8, nlist // 32), nlist)
 
 
+def _check_order_of_imports() -> None:
+    """Refuses what would end the process.
+
+    The factory of faiss crashes on the C++ runtime that USearch brings, if USearch came
+    first; the other order is safe.
+    """
+    for name in sys.modules:
+        if name == "faiss":
+            return
+        if name == "usearch" and sys.platform == "linux":
+            raise ImportError(
+                "`faiss` must be imported before `usearch`; the other order crashes. "
+                "Put `import faiss` first."
+            )
+
+
 def empty_engine(distance: Distance, dim: int, factory: str) -> Any:
     """A new index of faiss.
 
     Raises:
+        ImportError: If USearch was imported before faiss, which would crash.
         ValueError: If faiss does not know the text, or the index would not serve: it
             cannot compare by the distance, or not take rows in turns.
     """
     import faiss
 
+    _check_order_of_imports()
     metric = getattr(faiss, FAISS_METRICS[type(distance)])
     try:
         engine = faiss.index_factory(dim, factory, metric)

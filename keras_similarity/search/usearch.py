@@ -83,6 +83,9 @@ class UsearchSearch(ApproximateSearch):
         self.expansion_add = check_positive("expansion_add", expansion_add)
         self.expansion_search = check_positive("expansion_search", expansion_search)
         self._check_arguments()
+        # Before USearch, or else faiss' factory ends the process.
+        import faiss  # noqa: F401
+
         self._usearch = import_optional(
             "usearch.index", extra="usearch", needed_by="UsearchSearch"
         )

@@ -190,3 +190,15 @@ def test_a_failure_leaves_the_setting_as_it_was(monkeypatch):
     with pytest.raises(MemoryError):
         index.tune(0.9)
     assert index.search.nprobe == 3
+
+
+def test_a_graph_is_not_tuned_on_what_it_holds():
+    """Its own rows are easier to find from: what suits them is too cheap for others."""
+    values = np.random.default_rng(0).normal(size=(2500, 16)).astype("float32")
+    rows, queries = values[:2000], values[2000:]
+    search = FaissSearch("euclidean", 16, algo="hnsw", m=8, ef_search=16)
+    index = Indexer(16, "euclidean", search)
+    index.batch_add(rows)
+    assert index.recall() > index.recall(queries=queries) + 0.02
+    index.tune(0.9)
+    assert index.recall(queries=queries) >= 0.89

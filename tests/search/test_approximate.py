@@ -1,5 +1,7 @@
 """Tests of what approximate engines share, with an engine that can be made to fail."""
 
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -200,3 +202,23 @@ def test_mapped_vectors_are_copied_when_rows_are_added(tmp_path):
 def test_exact_rows_must_be_positive(exact_rows):
     with pytest.raises(ValueError, match="`exact_rows` must be at least 1"):
         ListSearch("euclidean", 8, exact_rows=exact_rows)
+
+
+@pytest.mark.parametrize("first", ["ours", "usearch"])
+def test_faiss_and_usearch_in_one_process(first):
+    """The C++ runtime of USearch, imported first, would end the process in faiss."""
+    pytest.importorskip("usearch")
+    lines = {
+        "ours": "from keras_similarity.search import UsearchSearch as U; U('cosine', 4)",
+        "usearch": "import usearch.index",
+    }
+    code = f"{lines[first]}\nfrom keras_similarity.search import FaissSearch\n" + (
+        "try:\n    FaissSearch('cosine', 4, algo='hnsw')\n"
+        "except ImportError as error:\n    print(error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    is_refused = "`faiss` must be imported before `usearch`" in done.stdout
+    assert is_refused == (first == "usearch" and sys.platform == "linux")
