@@ -28,9 +28,9 @@ _ROWS_AT_ONCE = 2**17
 # A recall of other queries lies below the measured one less so many standard errors once
 # in twenty times.
 _STANDARD_ERRORS = 1.645
-# How far a made-up query is from its row, in units of the distance to a neighbour. With it
-# the recall of graphs and lists was that of new queries, or less, on pictures of clothes
-# and of characters, on clusters and on normally distributed rows.
+# How far a made-up query is from its row, in units of the distance to a neighbour. So
+# far, the recall of graphs and lists was that of new queries, or less: on pictures of
+# clothes and of characters, on clusters and on normally distributed rows.
 _AWAY = 1.0
 # By how much two computations of one distance may differ, in units of its size.
 _ROUNDING = 1e-5
