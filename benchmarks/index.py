@@ -12,7 +12,7 @@ TensorFlow Similarity does: NMSLIB with its defaults, and a Python object a neig
 
 `x raw` is the time of the batch over that of the bare engine: for exact search faiss'
 flat index with matrix products from the first query on, for others the engine's own
-search for as many candidates. `x product` is over the bare product of queries and
+search, with the same settings. `x product` is over the bare product of queries and
 vectors, which nothing exact can do without. Both are measured in turns.
 
 No framework is needed. The bar: `linear` at most 1.15 times its engine, and a lookup in
@@ -183,6 +183,24 @@ def exact_ids(x: Any, queries: Any) -> Any:
     return faiss.knn(queries, x, K, faiss.METRIC_INNER_PRODUCT)[1]
 
 
+def raw_search(engine: str, index: Any, x: Any, queries: Any) -> Callable[[], Any] | None:
+    """The search of the engine below, with the same settings; none where it is ours."""
+    if engine == "linear":
+        return lambda: exact_ids(x, queries)
+    built = getattr(getattr(index, "search", None), "_built", None)
+    if built is None:
+        return None
+    if hasattr(built.engine, "knnQueryBatch"):
+        return lambda: built.engine.knnQueryBatch(queries, k=K)
+    if hasattr(built.engine, "expansion_search"):
+        return lambda: built.engine.search(queries, K)
+    from keras_similarity.search.faiss_recipe import parameters
+
+    settings = {name: getattr(index.search, name) for name in ("nprobe", "ef_search")}
+    how = parameters(built.engine, None, **settings)
+    return lambda: built.engine.search(queries, K, params=how)
+
+
 def product(x: Any, queries: Any) -> None:
     """All inner products, in blocks that are thrown away."""
     block = max(2**26 // len(x), 1)
@@ -215,8 +233,8 @@ def measure(engine: str, data: str) -> dict[str, Any]:
     }
     if not is_recipe:
         calls["search"] = lambda: index.search.batch_lookup(queries, K)
-    if engine == "linear":
-        calls["raw"] = lambda: exact_ids(x, queries)
+    if (raw := raw_search(engine, index, x, queries)) is not None:
+        calls["raw"] = raw
     repeats = REPEATS if len(x) <= 200_000 else 2
     times = medians_in_turns(calls, repeats)
     line["batch q/s"] = len(queries) / times["batch"]

@@ -18,7 +18,7 @@ from keras_similarity.distances import (
     SquaredEuclideanDistance,
 )
 from keras_similarity.search.approximate import ApproximateSearch, Built
-from keras_similarity.search.base import register
+from keras_similarity.search.base import check_positive, register
 from keras_similarity.types import Bools, Floats, Ints
 
 # Our distance -> the space of NMSLIB that puts rows in the same order.
@@ -29,6 +29,8 @@ _SPACES: dict[type[Distance], str] = {
     SquaredEuclideanDistance: "l2",
     ManhattanDistance: "l1",
 }
+# What NMSLIB takes if it is not told.
+_EF_SEARCH = 20
 _FILE = "engine.nmslib"
 # The graph does not say, and crashes over fewer vectors than it was made of.
 _ROWS_FILE = "engine-rows.npy"
@@ -97,6 +99,28 @@ class NMSLibSearch(ApproximateSearch):
         names = ["method", "space_params", "data_type", "dtype"]
         names += ["index_params", "query_params"]
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+    @property
+    def ef_search(self) -> int:
+        """Nodes that HNSW looks at in a search, `query_params["efSearch"]`.
+
+        More find more, slower. May be set at any time.
+        """
+        return int((self.query_params or {}).get("efSearch", _EF_SEARCH))
+
+    @ef_search.setter
+    def ef_search(self, value: int) -> None:
+        value = check_positive("ef_search", value)
+        self.query_params = {**(self.query_params or {}), "efSearch": value}
+        # NMSLIB reads them while it searches.
+        with self._lock.writing():
+            if self._built is not None:
+                self._built.engine.setQueryTimeParams(self.query_params)
+
+    def tunable(self) -> dict[str, list[Any]]:
+        if self._built is None or self.method != "hnsw":
+            return {}
+        return {"ef_search": [2**power for power in range(4, 11)]}
 
     def _tail_limit(self, rows: int) -> int:
         return max(super()._tail_limit(rows), rows // 2)

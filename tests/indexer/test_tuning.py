@@ -5,7 +5,12 @@ import pytest
 from sklearn.datasets import load_digits
 
 from keras_similarity.indexer import Indexer
-from keras_similarity.search import FaissSearch, LinearSearch, UsearchSearch
+from keras_similarity.search import (
+    FaissSearch,
+    LinearSearch,
+    NMSLibSearch,
+    UsearchSearch,
+)
 
 pytestmark = pytest.mark.keras_free
 
@@ -114,13 +119,14 @@ ENGINES = {
     "graph": lambda: FaissSearch("euclidean", 16, algo="hnsw", m=8, ef_search=8),
     "lists": lambda: FaissSearch("euclidean", 16, algo="ivf", nlist=40, exact_rows=1600),
     "usearch": lambda: UsearchSearch("euclidean", 16, connectivity=4),
+    "nmslib": lambda: NMSLibSearch("euclidean", 16, index_params={"M": 4}),
 }
 
 
 @pytest.mark.parametrize("engine", ENGINES, ids=ENGINES)
 def test_other_engines_are_tuned(engine):
-    if engine == "usearch":
-        pytest.importorskip("usearch")
+    if engine in ("usearch", "nmslib"):
+        pytest.importorskip(engine)
     rows = np.random.default_rng(0).normal(size=(2500, 16)).astype("float32")
     index = Indexer(16, "euclidean", ENGINES[engine]())
     index.batch_add(rows[:2000])
