@@ -14,7 +14,14 @@ from typing import Any
 import torch
 from keras import ops
 
-from keras_similarity.torch_functions import AmaxLast, MaskedLogSumExp, UnitEuclidean
+from keras_similarity.backend import is_traced
+from keras_similarity.torch_functions import (
+    AmaxLast,
+    MaskedLogSumExp,
+    UnitEuclidean,
+    UnitRows,
+    unit_rows,
+)
 
 Tensor = Any
 
@@ -88,6 +95,7 @@ class TorchOps:
 
     abs = _elementwise("abs", torch.abs)
     exp = _elementwise("exp", torch.exp)
+    floor = _elementwise("floor", torch.floor)
     log = _elementwise("log", torch.log)
     relu = _elementwise("relu", torch.relu)
     rsqrt = _elementwise("rsqrt", torch.rsqrt)
@@ -104,6 +112,12 @@ class TorchOps:
 
     log_softmax = _along("log_softmax", torch.log_softmax)
     softmax = _along("softmax", torch.softmax)
+
+    @staticmethod
+    def unit_rows(x: Tensor, shortest: float, scale: float) -> tuple[Tensor, Tensor]:
+        """Rows of length 1, and their lengths: see `UnitRows`."""
+        function = unit_rows if is_traced(x) else UnitRows.apply
+        return function(x, shortest, scale)
 
     @staticmethod
     def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
@@ -159,10 +173,30 @@ class TorchOps:
         return ops.transpose(x, axes=axes)
 
     @staticmethod
+    def swapaxes(x: Any, axis1: int, axis2: int) -> Tensor:
+        if isinstance(x, torch.Tensor):
+            return x.transpose(axis1, axis2)
+        return ops.swapaxes(x, axis1, axis2)
+
+    @staticmethod
+    def top_k(x: Any, k: int, sorted: bool = True) -> Any:
+        if isinstance(x, torch.Tensor):
+            return torch.topk(x, k, sorted=sorted)
+        return ops.top_k(x, k, sorted=sorted)
+
+    @staticmethod
+    def stack(xs: Any, axis: int = 0) -> Tensor:
+        if _are_tensors(*xs):
+            return torch.stack(tuple(xs), axis)
+        return ops.stack(xs, axis=axis)
+
+    @staticmethod
     def any(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
         is_mask = isinstance(x, torch.Tensor) and x.dtype is torch.bool
         if is_mask and isinstance(axis, int):
             return torch.any(x, axis, keepdims)
+        if is_mask and axis is None and not keepdims:
+            return torch.any(x)
         return ops.any(x, axis=axis, keepdims=keepdims)
 
     @staticmethod

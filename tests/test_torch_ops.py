@@ -12,7 +12,17 @@ import torch
 MATRIX = np.array([[0.5, -2.0, 0.0], [3.0, 1e-3, -0.25]])
 INTEGERS = np.array([[2, 0, 1], [1, 1, 2]], "int32")
 MASK = np.array([[True, False, True], [False, False, True]])
-EACH = ("abs", "exp", "relu", "sigmoid", "sign", "softplus", "square", "zeros_like")
+EACH = (
+    "abs",
+    "exp",
+    "floor",
+    "relu",
+    "sigmoid",
+    "sign",
+    "softplus",
+    "square",
+    "zeros_like",
+)
 POSITIVE = ("log", "rsqrt", "sqrt")
 REDUCTIONS = ("amax", "amin", "logsumexp", "mean", "sum")
 
@@ -201,3 +211,13 @@ def test_what_is_no_tensor_is_taken_as_keras_takes_it():
     assert_same("where", [True, False], 1.0, 2.0)
     assert_same("take", [1.0, 2.0], [1], axis=0)
     assert not ops.stop_gradient(tensor([1.0]).requires_grad_()).requires_grad
+
+
+def test_moved_axes_stacks_and_largest():
+    assert_same("swapaxes", tensor(MATRIX), -1, -2)
+    assert_same("stack", [tensor(MATRIX, "float32"), tensor(MATRIX, "float32")], axis=1)
+    assert_same("any", tensor(MASK))
+    for found, expected in zip(
+        ops.top_k(tensor(MATRIX), 2), keras.ops.top_k(tensor(MATRIX), 2), strict=True
+    ):
+        assert torch.equal(found, expected)

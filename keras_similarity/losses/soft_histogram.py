@@ -6,12 +6,12 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from keras_similarity.backend import ops
+from keras_similarity.backend import framework, ops
 
 Tensor = Any
 
 # Up to so many values times bins it is faster to compare each value with each bin.
-_SMALL = 2**18
+_SMALL = 2**14 if framework() == "torch" else 2**18
 # So many values are sorted into bins at once.
 _PART = 2**21
 
