@@ -66,8 +66,57 @@ class UnitRows(_Function):
             return None, None, None
         if torch.is_grad_enabled():  # To be differentiated again.
             units, lengths = unit_rows(rows, *ctx.options)
-        along = (slopes * units).sum(-1, keepdim=True)
-        return torch.addcmul(slopes, units, along, value=-1.0) / lengths, None, None
+        return _slopes_of_rows(slopes, units, lengths), None, None
+
+
+def _slopes_of_rows(slopes: Tensor, units: Tensor, lengths: Tensor) -> Tensor:
+    along = (slopes * units).sum(-1, keepdim=True)
+    return torch.addcmul(slopes, units, along, value=-1.0) / lengths
+
+
+class AmongUnitRows(_Function):
+    """Cosines `[n, n]` of rows, or Euclidean distances of unit rows, or their squares.
+
+    Args, in their order:
+        rows: Floats `[n, D]`.
+        shortest, scale: As those of `UnitRows`.
+        is_cosine: Cosines?
+        floor: Of distances, as that of `UnitEuclidean`.
+    """
+
+    @staticmethod
+    def forward(
+        rows: Tensor, shortest: float, scale: float, is_cosine: bool, floor: Any
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        units, lengths = unit_rows(rows, shortest, scale)
+        if is_cosine:
+            return units @ units.t(), units, lengths
+        squares = (lengths < float("inf")).to(units.dtype)
+        return _euclidean(units, units, squares, squares, floor), units, lengths
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        ctx.mark_non_differentiable(*output[1:])
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(inputs[0], *output)
+        ctx.options = inputs[1:]
+
+    @staticmethod
+    def backward(ctx: Any, slopes: Tensor | None, *_: Any) -> Any:
+        rows, found, units, lengths = ctx.saved_tensors
+        *options, is_cosine, floor = ctx.options
+        if slopes is None:
+            return (None,) * 5
+        if torch.is_grad_enabled():  # To be differentiated again.
+            units, lengths = unit_rows(rows, *options)
+        if not is_cosine:
+            slopes, factor = _slopes_of_products(slopes, found, floor)
+            lengths = lengths * (1.0 / factor)
+        if found.numel() <= _FEW:
+            of_units = (slopes + slopes.t()) @ units
+        else:
+            of_units = torch.addmm(slopes @ units, slopes.t(), units)
+        return (_slopes_of_rows(of_units, units, lengths), *(None,) * 4)
 
 
 class UnitEuclidean(_Function):
@@ -85,37 +134,42 @@ class UnitEuclidean(_Function):
     def forward(
         query: Tensor, key: Tensor, query_squares: Tensor, key_squares: Tensor, floor: Any
     ) -> Tensor:
-        squares = torch.addmm(key_squares.t(), query, key.t(), alpha=-2.0)
-        squares.add_(query_squares)
-        if floor is None:
-            return squares.relu_()
-        return torch.threshold_(squares, floor, 0.0).sqrt_()  # NaN passes.
+        return _euclidean(query, key, query_squares, key_squares, floor)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Tensor) -> None:
-        query, key, *_, floor = inputs
-        ctx.is_root = floor is not None
-        ctx.is_symmetric = key is query and output.numel() <= _FEW
+        query, key, *_, ctx.floor = inputs
         ctx.save_for_backward(query, key, output)
 
     @staticmethod
     def backward(ctx: Any, slopes: Tensor) -> Any:
         query, key, found = ctx.saved_tensors
-        # Of `-query . key`, of which the square is twice as much, and constants.
-        if ctx.is_root:
-            slopes = slopes / torch.threshold(found, 0.0, float("inf"))
-            scale = -1.0
-        else:
-            slopes = slopes * (found > 0)
-            scale = -2.0
+        slopes, factor = _slopes_of_products(slopes, found, ctx.floor)
         of_query = of_key = None
-        if ctx.is_symmetric:
-            return ((slopes + slopes.t()) @ key) * scale, None, None, None, None
         if ctx.needs_input_grad[0]:
-            of_query = (slopes @ key) * scale
+            of_query = (slopes @ key) * factor
         if ctx.needs_input_grad[1]:
-            of_key = (slopes.t() @ query) * scale
+            of_key = (slopes.t() @ query) * factor
         return of_query, of_key, None, None, None
+
+
+def _euclidean(
+    query: Tensor, key: Tensor, query_squares: Tensor, key_squares: Tensor, floor: Any
+) -> Tensor:
+    squares = torch.addmm(key_squares.t(), query, key.t(), alpha=-2.0)
+    squares.add_(query_squares)
+    if floor is None:
+        return squares.relu_()
+    return torch.threshold_(squares, floor, 0.0).sqrt_()  # NaN passes.
+
+
+def _slopes_of_products(
+    slopes: Tensor, found: Tensor, floor: Any
+) -> tuple[Tensor, float]:
+    """From those of distances: of the inner products, but for a factor; and that."""
+    if floor is None:
+        return slopes * (found > 0), -2.0
+    return slopes / torch.threshold(found, 0.0, float("inf")), -1.0
 
 
 class MaskedLogSumExp(_Function):

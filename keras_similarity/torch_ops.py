@@ -17,6 +17,7 @@ from keras import ops
 from keras_similarity.backend import is_traced
 from keras_similarity.torch_functions import (
     AmaxLast,
+    AmongUnitRows,
     MaskedLogSumExp,
     UnitEuclidean,
     UnitRows,
@@ -35,6 +36,7 @@ _SUMMED = {
     torch.float64: torch.float64,
 }
 _FLOATS = frozenset((torch.float32, torch.float64))
+_INTEGERS = frozenset((torch.int32, torch.int64))
 # Of no axis Keras reduces nothing, and torch everything.
 _NO_AXES: tuple[Any, ...] = ((), [])
 _DTYPES = {
@@ -86,6 +88,7 @@ class TorchOps:
 
     threshold = staticmethod(torch.threshold)
     vector_norm = staticmethod(torch.linalg.vector_norm)
+    among_unit_rows = staticmethod(AmongUnitRows.apply)
     unit_euclidean = staticmethod(UnitEuclidean.apply)
     masked_log_sum_exp = staticmethod(MaskedLogSumExp.apply)
     amax_last = staticmethod(AmaxLast.apply)
@@ -185,6 +188,18 @@ class TorchOps:
         return ops.top_k(x, k, sorted=sorted)
 
     @staticmethod
+    def argmax(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+        if isinstance(x, torch.Tensor) and x.dtype is not torch.bool:
+            return torch.argmax(x, axis, keepdims).to(torch.int32)
+        return ops.argmax(x, axis=axis, keepdims=keepdims)
+
+    @staticmethod
+    def nonzero(x: Any) -> Any:
+        if isinstance(x, torch.Tensor):
+            return torch.nonzero(x).t().to(torch.int32)
+        return ops.nonzero(x)
+
+    @staticmethod
     def stack(xs: Any, axis: int = 0) -> Tensor:
         if _are_tensors(*xs):
             return torch.stack(tuple(xs), axis)
@@ -212,6 +227,8 @@ class TorchOps:
     def minimum(x1: Any, x2: Any) -> Tensor:
         if _is_float(x1) and _is_float(x2) and x1.dtype is x2.dtype:
             return torch.minimum(x1, x2)
+        if _is_int(x1) and isinstance(x2, int):
+            return x1.clamp(max=x2)
         return ops.minimum(x1, x2)
 
     @staticmethod
@@ -276,8 +293,15 @@ def _are_tensors(*arrays: Any) -> bool:
     return all(isinstance(array, torch.Tensor) for array in arrays)
 
 
+def _is_int(x: Any) -> bool:
+    return isinstance(x, torch.Tensor) and x.dtype in _INTEGERS
+
+
 def _fit(x1: Any, x2: Any) -> bool:
-    """Does torch promote them as Keras does: floats of one dtype, or one and a number?"""
-    if _is_float(x1):
-        return isinstance(x2, int | float) or (_is_float(x2) and x1.dtype is x2.dtype)
-    return _is_float(x2) and isinstance(x1, int | float)
+    """Does torch promote them as Keras does: of one dtype, or one and a number?"""
+    if _are_tensors(x1, x2):
+        return x1.dtype is x2.dtype
+    tensor, number = (x1, x2) if isinstance(x1, torch.Tensor) else (x2, x1)
+    if _is_int(tensor):
+        return isinstance(number, int)
+    return _is_float(tensor) and isinstance(number, int | float)

@@ -37,6 +37,27 @@ def test_distances_of_unit_rows(power):
     check_slopes(distance, query)
 
 
+@pytest.mark.parametrize("few", [0, 2**18])
+def test_cosines_and_distances_of_rows_to_each_other(few, monkeypatch):
+    from keras_similarity import torch_functions
+    from keras_similarity.distances import CosineDistance, CosineSimilarity, LpDistance
+
+    monkeypatch.setattr(torch_functions, "_FEW", few)
+    rows = floats(5, 4)
+    copy = rows.detach().clone().requires_grad_()
+    weights = floats(5, 5, seed=1).detach()
+    for distance in (CosineSimilarity(), CosineDistance(), LpDistance(power=2)):
+        among, between = distance(rows), distance(rows, copy)
+        np.testing.assert_allclose(*(x.detach().numpy() for x in (among, between)))
+        rows.grad = copy.grad = None
+        (between * weights).sum().backward()
+        expected = rows.grad + copy.grad
+        rows.grad = None
+        (among * weights).sum().backward()
+        np.testing.assert_allclose(rows.grad.numpy(), expected.numpy(), rtol=1e-9)
+        check_slopes(lambda rows: distance(rows)[~np.eye(5, dtype=bool)], rows)  # noqa: B023
+
+
 def test_log_sum_exp_of_those_allowed():
     import torch
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from keras_similarity.array_ops import Array, Namespace, dtype_name
+from keras_similarity.backend import is_traced
 from keras_similarity.distances.powers import absolute, constant
 
 # Shorter rows are rounding noise.
@@ -27,6 +28,27 @@ def unit(x: Array, ops: Namespace, p: float = 2) -> Array:
     if p == 2 and hasattr(x, "detach"):
         return ops.unit_rows(x, _SHORTEST, _SCALE)[0]
     return unit_and_presence(x, ops, p)[0]
+
+
+def cosines(query: Array, key: Array, ops: Namespace) -> Array:
+    """Cosines `[..., N, M]` of rows `[..., N, D]` and `[..., M, D]`, 0 for a zero row."""
+    if key is query and is_eager_torch(query):
+        return among_rows(query, ops, is_cosine=True)
+    unit_query = unit(query, ops)
+    unit_key = unit_query if key is query else unit(key, ops)
+    return unit_query @ ops.swapaxes(unit_key, -1, -2)
+
+
+def is_eager_torch(rows: Array) -> bool:
+    """Are they a matrix of torch's, and no compiler is at work, which fuses alone?"""
+    return hasattr(rows, "detach") and rows.ndim == 2 and not is_traced(rows)
+
+
+def among_rows(
+    rows: Array, ops: Namespace, *, is_cosine: bool = False, floor: float | None = None
+) -> Array:
+    """What rows are to each other, by torch's function for it: see `AmongUnitRows`."""
+    return ops.among_unit_rows(rows, _SHORTEST, _SCALE, is_cosine, floor)[0]
 
 
 def unit_and_presence(x: Array, ops: Namespace, p: float = 2) -> tuple[Array, Array]:
