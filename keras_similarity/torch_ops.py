@@ -61,11 +61,14 @@ def _elementwise(name: str, native: Callable[[Tensor], Tensor]) -> Any:
     return staticmethod(operation)
 
 
-def _reduction(name: str, native: Callable[..., Tensor]) -> Any:
+def _reduction(
+    name: str, native: Callable[..., Tensor], *, of_integers: bool = False
+) -> Any:
     general = getattr(ops, name)
 
     def operation(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-        if not _is_float(x) or axis in _NO_AXES:
+        is_plain = _is_float(x) or (of_integers and _is_int(x))
+        if not is_plain or axis in _NO_AXES:
             return general(x, axis=axis, keepdims=keepdims)
         return native(x, tuple(range(x.dim())) if axis is None else axis, keepdims)
 
@@ -108,8 +111,8 @@ class TorchOps:
     sqrt = _elementwise("sqrt", torch.sqrt)
     square = _elementwise("square", torch.square)
 
-    amax = _reduction("amax", torch.amax)
-    amin = _reduction("amin", torch.amin)
+    amax = _reduction("amax", torch.amax, of_integers=True)
+    amin = _reduction("amin", torch.amin, of_integers=True)
     logsumexp = _reduction("logsumexp", torch.logsumexp)
     mean = _reduction("mean", torch.mean)
 
@@ -266,15 +269,20 @@ class TorchOps:
     @staticmethod
     def take(x: Any, indices: Any, axis: int | None = None) -> Tensor:
         """The same for indices from 0 on; negative ones are not counted from the end."""
-        if axis is None or not _are_tensors(x, indices) or indices.dim() != 1:
+        if axis is None or not _are_tensors(x, indices):
             return ops.take(x, indices, axis=axis)
-        return torch.index_select(x, axis, indices)
+        if indices.dim() == 1:
+            return torch.index_select(x, axis, indices)
+        found = torch.index_select(x, axis, indices.reshape(-1))
+        return found.unflatten(axis, indices.shape)
 
     @staticmethod
     def take_along_axis(x: Any, indices: Any, axis: int | None = None) -> Tensor:
         """The same for indices from 0 on; negative ones are not counted from the end."""
         if axis is None or not _are_tensors(x, indices):
             return ops.take_along_axis(x, indices, axis=axis)
+        if x.dim() == 2 and axis == 1 and len(x) == len(indices):
+            return x.gather(1, indices.long())
         return torch.take_along_dim(x, indices.long(), axis)
 
     @staticmethod
