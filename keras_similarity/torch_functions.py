@@ -13,13 +13,110 @@ import torch
 
 Tensor = Any
 
-# A term that is less than the largest by a factor of exp(60) changes no sum.
-_DEPTH = 60.0
-_LOWEST = -1e38
+# Values up to which a matrix and its transpose are added sooner than multiplied twice.
+_FEW = 2**18
 
 
 class _Function(torch.autograd.Function):
     generate_vmap_rule = True
+
+    @classmethod
+    def apply(cls, *args: Any) -> Any:
+        if torch._C._are_functorch_transforms_active():
+            return super().apply(*args)
+        # All that the class between does is to look up the signature: 20 microseconds.
+        return super(torch.autograd.Function, cls).apply(*args)
+
+
+def unit_rows(rows: Tensor, shortest: float, scale: float) -> tuple[Tensor, Tensor]:
+    """`UnitRows`, step by step: for a compiler, which fuses alone."""
+    scaled = rows * scale
+    lengths = torch.linalg.vector_norm(scaled, dim=-1, keepdim=True)
+    lengths = torch.threshold(lengths, shortest * scale, float("inf"))
+    return scaled / lengths, lengths * (1.0 / scale)
+
+
+class UnitRows(_Function):
+    """Rows scaled to length 1, and their lengths: `[..., D]` and `[..., 1]`.
+
+    A row that is no longer than the shortest one gives 0, its slope too; its length is
+    infinite.
+
+    Args, in their order:
+        rows: Floats `[..., D]`.
+        shortest: A length.
+        scale: A power of 2, by which squares of lengths are in the dtype's range.
+    """
+
+    @staticmethod
+    def forward(rows: Tensor, shortest: float, scale: float) -> tuple[Tensor, Tensor]:
+        return unit_rows(rows, shortest, scale)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        ctx.mark_non_differentiable(output[1])
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(inputs[0], *output)
+        ctx.options = inputs[1:]
+
+    @staticmethod
+    def backward(ctx: Any, slopes: Tensor | None, _: Any) -> Any:
+        rows, units, lengths = ctx.saved_tensors
+        if slopes is None:
+            return None, None, None
+        if torch.is_grad_enabled():  # To be differentiated again.
+            units, lengths = unit_rows(rows, *ctx.options)
+        return _slopes_of_rows(slopes, units, lengths), None, None
+
+
+def _slopes_of_rows(slopes: Tensor, units: Tensor, lengths: Tensor) -> Tensor:
+    along = (slopes * units).sum(-1, keepdim=True)
+    return torch.addcmul(slopes, units, along, value=-1.0) / lengths
+
+
+class AmongUnitRows(_Function):
+    """Cosines `[n, n]` of rows, or Euclidean distances of unit rows, or their squares.
+
+    Args, in their order:
+        rows: Floats `[n, D]`.
+        shortest, scale: As those of `UnitRows`.
+        is_cosine: Cosines?
+        floor: Of distances, as that of `UnitEuclidean`.
+    """
+
+    @staticmethod
+    def forward(
+        rows: Tensor, shortest: float, scale: float, is_cosine: bool, floor: Any
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        units, lengths = unit_rows(rows, shortest, scale)
+        if is_cosine:
+            return units @ units.t(), units, lengths
+        squares = (lengths < float("inf")).to(units.dtype)
+        return _euclidean(units, units, squares, squares, floor), units, lengths
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        ctx.mark_non_differentiable(*output[1:])
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(inputs[0], *output)
+        ctx.options = inputs[1:]
+
+    @staticmethod
+    def backward(ctx: Any, slopes: Tensor | None, *_: Any) -> Any:
+        rows, found, units, lengths = ctx.saved_tensors
+        *options, is_cosine, floor = ctx.options
+        if slopes is None:
+            return (None,) * 5
+        if torch.is_grad_enabled():  # To be differentiated again.
+            units, lengths = unit_rows(rows, *options)
+        if not is_cosine:
+            slopes, factor = _slopes_of_products(slopes, found, floor)
+            lengths = lengths * (1.0 / factor)
+        if found.numel() <= _FEW:
+            of_units = (slopes + slopes.t()) @ units
+        else:
+            of_units = torch.addmm(slopes @ units, slopes.t(), units)
+        return (_slopes_of_rows(of_units, units, lengths), *(None,) * 4)
 
 
 class UnitEuclidean(_Function):
@@ -37,34 +134,42 @@ class UnitEuclidean(_Function):
     def forward(
         query: Tensor, key: Tensor, query_squares: Tensor, key_squares: Tensor, floor: Any
     ) -> Tensor:
-        squares = torch.addmm(key_squares.t(), query, key.t(), alpha=-2.0)
-        squares.add_(query_squares)
-        if floor is None:
-            return squares.relu_()
-        return torch.threshold_(squares, floor, 0.0).sqrt_()  # NaN passes.
+        return _euclidean(query, key, query_squares, key_squares, floor)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Tensor) -> None:
-        query, key, *_, floor = inputs
-        ctx.is_root = floor is not None
+        query, key, *_, ctx.floor = inputs
         ctx.save_for_backward(query, key, output)
 
     @staticmethod
     def backward(ctx: Any, slopes: Tensor) -> Any:
         query, key, found = ctx.saved_tensors
-        # Of `-query . key`, of which the square is twice as much, and constants.
-        if ctx.is_root:
-            slopes = slopes / torch.threshold(found, 0.0, float("inf"))
-            scale = -1.0
-        else:
-            slopes = slopes * (found > 0)
-            scale = -2.0
+        slopes, factor = _slopes_of_products(slopes, found, ctx.floor)
         of_query = of_key = None
         if ctx.needs_input_grad[0]:
-            of_query = (slopes @ key) * scale
+            of_query = (slopes @ key) * factor
         if ctx.needs_input_grad[1]:
-            of_key = (slopes.t() @ query) * scale
+            of_key = (slopes.t() @ query) * factor
         return of_query, of_key, None, None, None
+
+
+def _euclidean(
+    query: Tensor, key: Tensor, query_squares: Tensor, key_squares: Tensor, floor: Any
+) -> Tensor:
+    squares = torch.addmm(key_squares.t(), query, key.t(), alpha=-2.0)
+    squares.add_(query_squares)
+    if floor is None:
+        return squares.relu_()
+    return torch.threshold_(squares, floor, 0.0).sqrt_()  # NaN passes.
+
+
+def _slopes_of_products(
+    slopes: Tensor, found: Tensor, floor: Any
+) -> tuple[Tensor, float]:
+    """From those of distances: of the inner products, but for a factor; and that."""
+    if floor is None:
+        return slopes * (found > 0), -2.0
+    return slopes / torch.threshold(found, 0.0, float("inf")), -1.0
 
 
 class MaskedLogSumExp(_Function):
@@ -78,30 +183,39 @@ class MaskedLogSumExp(_Function):
     """
 
     @staticmethod
-    def forward(values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        is_out = ~mask
-        terms = values.masked_fill(is_out, -float("inf"))
-        largest = terms.amax(1, keepdim=True).clamp_(min=_LOWEST)
-        # `exp` takes 3 to 80 times as long where it underflows.
-        terms.sub_(largest).clamp_(min=-_DEPTH).exp_().masked_fill_(is_out, 0.0)
-        totals = terms.sum(1, keepdim=True)
-        return largest.add_(totals.log()), terms, totals
+    def forward(values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        lowest = torch.finfo(values.dtype).min
+        terms = values.masked_fill(~mask, lowest).clamp_(min=lowest)
+        largest = terms.amax(1, keepdim=True)
+        shares = _softmax_in_place(terms)
+        # The largest share is 1 over the sum of `exp(value - largest)`.
+        found = largest - shares.amax(1, keepdim=True).log()
+        return torch.where(mask.any(1, True), found, -float("inf")), shares
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        values, mask = inputs
-        found, terms, totals = output
-        ctx.mark_non_differentiable(terms, totals)
-        ctx.save_for_backward(values, mask, found, terms, totals)
+        ctx.mark_non_differentiable(output[1])
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*inputs, *output)
 
     @staticmethod
-    def backward(ctx: Any, slopes: Tensor, *_: Any) -> Any:
-        values, mask, found, terms, totals = ctx.saved_tensors
+    def backward(ctx: Any, slopes: Tensor | None, _: Any) -> Any:
+        values, mask, found, shares = ctx.saved_tensors
+        if slopes is None:
+            return None, None
+        # Or of values beyond the dtype alone.
+        is_none = found <= torch.finfo(values.dtype).min
         if not torch.is_grad_enabled():
-            return terms * (slopes / torch.threshold(totals, 0.0, 1.0)), None
+            return shares * slopes.masked_fill(is_none, 0.0), None
         # To be differentiated again.
-        found = found.masked_fill(found == -float("inf"), 0.0)
+        found = found.masked_fill(is_none, 0.0)
         return (values - found).masked_fill(~mask, -float("inf")).exp() * slopes, None
+
+
+def _softmax_in_place(values: Tensor) -> Tensor:
+    if torch._C._are_functorch_transforms_active():  # They know no such form.
+        return torch.softmax(values, 1)
+    return torch.softmax(values, 1, out=values)
 
 
 class AmaxLast(_Function):

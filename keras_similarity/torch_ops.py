@@ -14,7 +14,15 @@ from typing import Any
 import torch
 from keras import ops
 
-from keras_similarity.torch_functions import AmaxLast, MaskedLogSumExp, UnitEuclidean
+from keras_similarity.backend import is_traced
+from keras_similarity.torch_functions import (
+    AmaxLast,
+    AmongUnitRows,
+    MaskedLogSumExp,
+    UnitEuclidean,
+    UnitRows,
+    unit_rows,
+)
 
 Tensor = Any
 
@@ -28,6 +36,7 @@ _SUMMED = {
     torch.float64: torch.float64,
 }
 _FLOATS = frozenset((torch.float32, torch.float64))
+_INTEGERS = frozenset((torch.int32, torch.int64))
 # Of no axis Keras reduces nothing, and torch everything.
 _NO_AXES: tuple[Any, ...] = ((), [])
 _DTYPES = {
@@ -52,11 +61,14 @@ def _elementwise(name: str, native: Callable[[Tensor], Tensor]) -> Any:
     return staticmethod(operation)
 
 
-def _reduction(name: str, native: Callable[..., Tensor]) -> Any:
+def _reduction(
+    name: str, native: Callable[..., Tensor], *, of_integers: bool = False
+) -> Any:
     general = getattr(ops, name)
 
     def operation(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-        if not _is_float(x) or axis in _NO_AXES:
+        is_plain = _is_float(x) or (of_integers and _is_int(x))
+        if not is_plain or axis in _NO_AXES:
             return general(x, axis=axis, keepdims=keepdims)
         return native(x, tuple(range(x.dim())) if axis is None else axis, keepdims)
 
@@ -79,6 +91,7 @@ class TorchOps:
 
     threshold = staticmethod(torch.threshold)
     vector_norm = staticmethod(torch.linalg.vector_norm)
+    among_unit_rows = staticmethod(AmongUnitRows.apply)
     unit_euclidean = staticmethod(UnitEuclidean.apply)
     masked_log_sum_exp = staticmethod(MaskedLogSumExp.apply)
     amax_last = staticmethod(AmaxLast.apply)
@@ -88,6 +101,7 @@ class TorchOps:
 
     abs = _elementwise("abs", torch.abs)
     exp = _elementwise("exp", torch.exp)
+    floor = _elementwise("floor", torch.floor)
     log = _elementwise("log", torch.log)
     relu = _elementwise("relu", torch.relu)
     rsqrt = _elementwise("rsqrt", torch.rsqrt)
@@ -97,13 +111,19 @@ class TorchOps:
     sqrt = _elementwise("sqrt", torch.sqrt)
     square = _elementwise("square", torch.square)
 
-    amax = _reduction("amax", torch.amax)
-    amin = _reduction("amin", torch.amin)
+    amax = _reduction("amax", torch.amax, of_integers=True)
+    amin = _reduction("amin", torch.amin, of_integers=True)
     logsumexp = _reduction("logsumexp", torch.logsumexp)
     mean = _reduction("mean", torch.mean)
 
     log_softmax = _along("log_softmax", torch.log_softmax)
     softmax = _along("softmax", torch.softmax)
+
+    @staticmethod
+    def unit_rows(x: Tensor, shortest: float, scale: float) -> tuple[Tensor, Tensor]:
+        """Rows of length 1, and their lengths: see `UnitRows`."""
+        function = unit_rows if is_traced(x) else UnitRows.apply
+        return function(x, shortest, scale)
 
     @staticmethod
     def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
@@ -159,10 +179,42 @@ class TorchOps:
         return ops.transpose(x, axes=axes)
 
     @staticmethod
+    def swapaxes(x: Any, axis1: int, axis2: int) -> Tensor:
+        if isinstance(x, torch.Tensor):
+            return x.transpose(axis1, axis2)
+        return ops.swapaxes(x, axis1, axis2)
+
+    @staticmethod
+    def top_k(x: Any, k: int, sorted: bool = True) -> Any:
+        if isinstance(x, torch.Tensor):
+            return torch.topk(x, k, sorted=sorted)
+        return ops.top_k(x, k, sorted=sorted)
+
+    @staticmethod
+    def argmax(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+        if isinstance(x, torch.Tensor) and x.dtype is not torch.bool:
+            return torch.argmax(x, axis, keepdims).to(torch.int32)
+        return ops.argmax(x, axis=axis, keepdims=keepdims)
+
+    @staticmethod
+    def nonzero(x: Any) -> Any:
+        if isinstance(x, torch.Tensor):
+            return torch.nonzero(x).t().to(torch.int32)
+        return ops.nonzero(x)
+
+    @staticmethod
+    def stack(xs: Any, axis: int = 0) -> Tensor:
+        if _are_tensors(*xs):
+            return torch.stack(tuple(xs), axis)
+        return ops.stack(xs, axis=axis)
+
+    @staticmethod
     def any(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
         is_mask = isinstance(x, torch.Tensor) and x.dtype is torch.bool
         if is_mask and isinstance(axis, int):
             return torch.any(x, axis, keepdims)
+        if is_mask and axis is None and not keepdims:
+            return torch.any(x)
         return ops.any(x, axis=axis, keepdims=keepdims)
 
     @staticmethod
@@ -178,6 +230,8 @@ class TorchOps:
     def minimum(x1: Any, x2: Any) -> Tensor:
         if _is_float(x1) and _is_float(x2) and x1.dtype is x2.dtype:
             return torch.minimum(x1, x2)
+        if _is_int(x1) and isinstance(x2, int):
+            return x1.clamp(max=x2)
         return ops.minimum(x1, x2)
 
     @staticmethod
@@ -215,15 +269,20 @@ class TorchOps:
     @staticmethod
     def take(x: Any, indices: Any, axis: int | None = None) -> Tensor:
         """The same for indices from 0 on; negative ones are not counted from the end."""
-        if axis is None or not _are_tensors(x, indices) or indices.dim() != 1:
+        if axis is None or not _are_tensors(x, indices):
             return ops.take(x, indices, axis=axis)
-        return torch.index_select(x, axis, indices)
+        if indices.dim() == 1:
+            return torch.index_select(x, axis, indices)
+        found = torch.index_select(x, axis, indices.reshape(-1))
+        return found.unflatten(axis, indices.shape)
 
     @staticmethod
     def take_along_axis(x: Any, indices: Any, axis: int | None = None) -> Tensor:
         """The same for indices from 0 on; negative ones are not counted from the end."""
         if axis is None or not _are_tensors(x, indices):
             return ops.take_along_axis(x, indices, axis=axis)
+        if x.dim() == 2 and axis == 1 and len(x) == len(indices):
+            return x.gather(1, indices.long())
         return torch.take_along_dim(x, indices.long(), axis)
 
     @staticmethod
@@ -242,8 +301,15 @@ def _are_tensors(*arrays: Any) -> bool:
     return all(isinstance(array, torch.Tensor) for array in arrays)
 
 
+def _is_int(x: Any) -> bool:
+    return isinstance(x, torch.Tensor) and x.dtype in _INTEGERS
+
+
 def _fit(x1: Any, x2: Any) -> bool:
-    """Does torch promote them as Keras does: floats of one dtype, or one and a number?"""
-    if _is_float(x1):
-        return isinstance(x2, int | float) or (_is_float(x2) and x1.dtype is x2.dtype)
-    return _is_float(x2) and isinstance(x1, int | float)
+    """Does torch promote them as Keras does: of one dtype, or one and a number?"""
+    if _are_tensors(x1, x2):
+        return x1.dtype is x2.dtype
+    tensor, number = (x1, x2) if isinstance(x1, torch.Tensor) else (x2, x1)
+    if _is_int(tensor):
+        return isinstance(number, int)
+    return _is_float(tensor) and isinstance(number, int | float)

@@ -12,7 +12,17 @@ import torch
 MATRIX = np.array([[0.5, -2.0, 0.0], [3.0, 1e-3, -0.25]])
 INTEGERS = np.array([[2, 0, 1], [1, 1, 2]], "int32")
 MASK = np.array([[True, False, True], [False, False, True]])
-EACH = ("abs", "exp", "relu", "sigmoid", "sign", "softplus", "square", "zeros_like")
+EACH = (
+    "abs",
+    "exp",
+    "floor",
+    "relu",
+    "sigmoid",
+    "sign",
+    "softplus",
+    "square",
+    "zeros_like",
+)
 POSITIVE = ("log", "rsqrt", "sqrt")
 REDUCTIONS = ("amax", "amin", "logsumexp", "mean", "sum")
 
@@ -81,7 +91,13 @@ def test_choices(dtype):
     for pair in ((x, 0.0), (0.0, x), (x, 2 * x), (x, 1), (1.0, 0.0), (x, tensor(2))):
         assert_same("where", mask, *pair)
     assert_same("where", tensor(INTEGERS), x, 0.0)
+    assert_same("where", mask, tensor(INTEGERS), 3)
+    assert_same("where", mask, tensor(INTEGERS), 0.5)
+    assert_same("where", mask, tensor(INTEGERS), tensor(INTEGERS))
+    assert_same("where", mask, tensor(INTEGERS), x)
     assert_same("minimum", x, 2 * x)
+    assert_same("minimum", tensor(INTEGERS), 1)
+    assert_same("minimum", tensor(INTEGERS), 0.5)
     assert_same("maximum", x, 0.0)
     assert_same("clip", x, 0.0, 1.0)
     assert_same("clip", x, 0, 1)
@@ -114,6 +130,8 @@ def test_rearrangements(dtype):
     assert_same("take", x, integers[0], axis=1)
     assert_same("take", x, tensor([[0, 1], [1, 1]]), axis=0)
     assert_same("take", x, integers)
+    assert_same("take", x, integers, axis=1)
+    assert_same("take", x, integers[:, :2], axis=-1)
     assert_same("take_along_axis", x, integers, axis=1)
     assert_same("take_along_axis", x[None], tensor([[[1, 0, 1]]]), axis=1)
     assert_same("stop_gradient", x)
@@ -201,3 +219,18 @@ def test_what_is_no_tensor_is_taken_as_keras_takes_it():
     assert_same("where", [True, False], 1.0, 2.0)
     assert_same("take", [1.0, 2.0], [1], axis=0)
     assert not ops.stop_gradient(tensor([1.0]).requires_grad_()).requires_grad
+
+
+def test_moved_axes_stacks_places_and_largest():
+    assert_same("swapaxes", tensor(MATRIX), -1, -2)
+    assert_same("stack", [tensor(MATRIX, "float32"), tensor(MATRIX, "float32")], axis=1)
+    assert_same("any", tensor(MASK))
+    assert_same("nonzero", tensor(MASK))
+    assert_same("argmax", tensor(INTEGERS), axis=1)
+    assert_same("argmax", tensor(MASK), axis=1)
+    assert_same("amax", tensor(INTEGERS), axis=1)
+    assert_same("amin", tensor(INTEGERS))
+    for found, expected in zip(
+        ops.top_k(tensor(MATRIX), 2), keras.ops.top_k(tensor(MATRIX), 2), strict=True
+    ):
+        assert torch.equal(found, expected)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from keras_similarity.array_ops import Array, Namespace
 from keras_similarity.distances.base import Distance, register
-from keras_similarity.distances.normalize import unit
+from keras_similarity.distances.normalize import cosines
 
 
 @register("cosine")
@@ -25,7 +25,5 @@ class CosineDistance(Distance):
     cosine_offset = 1.0
 
     def matrix(self, query: Array, key: Array, ops: Namespace) -> Array:
-        unit_query = unit(query, ops)
-        unit_key = unit_query if key is query else unit(key, ops)
         # Rounding can leave a cosine a little above 1.
-        return ops.relu(1.0 - unit_query @ ops.swapaxes(unit_key, -1, -2))
+        return ops.relu(1.0 - cosines(query, key, ops))

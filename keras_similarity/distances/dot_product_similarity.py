@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from keras_similarity.array_ops import Array, namespace
+from keras_similarity.array_ops import Array, Namespace, namespace
 from keras_similarity.distances.base import as_floats, register
 from keras_similarity.distances.base_distance import BaseDistance
+from keras_similarity.distances.normalize import cosines
 from keras_similarity.distances.squares import inner_products
 
 
@@ -43,6 +44,13 @@ class DotProductSimilarity(BaseDistance):
             )
         is_cosine = self.normalize_embeddings and self.p == 2 and self.power == 1
         self.cosine_offset = 0.0 if is_cosine else None
+
+    def matrix(self, query: Array, key: Array, ops: Namespace) -> Array:
+        is_own = type(self).compute_mat is DotProductSimilarity.compute_mat
+        if not (is_own and self.normalize_embeddings and self.p == 2):
+            return super().matrix(query, key, ops)
+        found = cosines(query, key, ops)
+        return found if self.power == 1 else found**self.power
 
     def compute_mat(self, query: Array, ref: Array) -> Array:
         ops = namespace(query, ref)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from keras_similarity.array_ops import Array, Namespace, dtype_name
+from keras_similarity.backend import is_traced
 from keras_similarity.distances.powers import absolute, constant
 
 # Shorter rows are rounding noise.
@@ -25,8 +26,29 @@ def unit(x: Array, ops: Namespace, p: float = 2) -> Array:
             is zero when its largest coordinate is below 1e-12.
     """
     if p == 2 and hasattr(x, "detach"):
-        return _torch_unit(x, ops)[0]
+        return ops.unit_rows(x, _SHORTEST, _SCALE)[0]
     return unit_and_presence(x, ops, p)[0]
+
+
+def cosines(query: Array, key: Array, ops: Namespace) -> Array:
+    """Cosines `[..., N, M]` of rows `[..., N, D]` and `[..., M, D]`, 0 for a zero row."""
+    if key is query and is_eager_torch(query):
+        return among_rows(query, ops, is_cosine=True)
+    unit_query = unit(query, ops)
+    unit_key = unit_query if key is query else unit(key, ops)
+    return unit_query @ ops.swapaxes(unit_key, -1, -2)
+
+
+def is_eager_torch(rows: Array) -> bool:
+    """Are they a matrix of torch's, and no compiler is at work, which fuses alone?"""
+    return hasattr(rows, "detach") and rows.ndim == 2 and not is_traced(rows)
+
+
+def among_rows(
+    rows: Array, ops: Namespace, *, is_cosine: bool = False, floor: float | None = None
+) -> Array:
+    """What rows are to each other, by torch's function for it: see `AmongUnitRows`."""
+    return ops.among_unit_rows(rows, _SHORTEST, _SCALE, is_cosine, floor)[0]
 
 
 def unit_and_presence(x: Array, ops: Namespace, p: float = 2) -> tuple[Array, Array]:
@@ -36,8 +58,8 @@ def unit_and_presence(x: Array, ops: Namespace, p: float = 2) -> tuple[Array, Ar
 
 def _unit_by_length(x: Array, ops: Namespace) -> tuple[Array, Array]:
     if hasattr(x, "detach"):
-        x, length = _torch_unit(x, ops)
-        return x, (length > _SHORTEST * _SCALE).to(x.dtype)
+        x, length = ops.unit_rows(x, _SHORTEST, _SCALE)
+        return x, (length < float("inf")).to(x.dtype)
     x = x * _SCALE
     squared = ops.sum(x * x, axis=-1, keepdims=True)
     is_present = ops.cast(squared >= (_SHORTEST * _SCALE) ** 2, dtype_name(x))
@@ -55,13 +77,3 @@ def _unit_by_size(x: Array, ops: Namespace, p: float) -> tuple[Array, Array]:
     x = x * (is_present / (size + (1.0 - is_present)))
     total = ops.sum(absolute(x, ops) ** p, axis=-1, keepdims=True)
     return x / (total + (1.0 - is_present)) ** (1.0 / p), is_present
-
-
-def _torch_unit(x: Array, ops: Namespace) -> tuple[Array, Array]:
-    """The unit rows, and their lengths times `_SCALE`, `[..., 1]`."""
-    # Half the kernels that `keras.ops` takes: at 32 rows it is their number that costs.
-    x = x * _SCALE
-    length = ops.vector_norm(x, dim=-1, keepdim=True)
-    # Infinite where it is not above the shortest.
-    divisor = ops.threshold(length, _SHORTEST * _SCALE, float("inf"))
-    return x / divisor, length.detach()

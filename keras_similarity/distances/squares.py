@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from keras_similarity.array_ops import Array, Namespace, dtype_name
-from keras_similarity.backend import is_traced
-from keras_similarity.distances.normalize import unit_and_presence
+from keras_similarity.distances.normalize import (
+    among_rows,
+    is_eager_torch,
+    unit_and_presence,
+)
 from keras_similarity.distances.powers import raised, raised_in_range
 
 # Squares of lengths from 1e-16 to 1e21 fit into float32. A power of 2 rounds nothing.
@@ -37,12 +40,14 @@ def euclidean_power(query: Array, key: Array, power: float, ops: Namespace) -> A
 def unit_euclidean_power(query: Array, key: Array, power: float, ops: Namespace) -> Array:
     """`euclidean_power` of rows scaled to length 1, zero rows staying zero."""
     is_same = key is query
+    is_plain = is_eager_torch(query) and power in (1, 2)
+    floor = 2.0 * _noise(query) if power == 1 else None
+    if is_same and is_plain:
+        return among_rows(query, ops, floor=floor)
     # The square of a unit row is known: 1, or 0 for a zero row.
     query, query_squares = unit_and_presence(query, ops)
     key, key_squares = (query, query_squares) if is_same else unit_and_presence(key, ops)
-    is_plain = hasattr(query, "detach") and query.ndim == 2
-    if is_plain and power in (1, 2) and not is_traced(query):  # A compiler fuses alone.
-        floor = 2.0 * _noise(query) if power == 1 else None
+    if is_plain:
         return ops.unit_euclidean(query, key, query_squares, key_squares, floor)
     if hasattr(query, "detach"):
         squares = query_squares + ops.swapaxes(key_squares, -1, -2)

@@ -60,7 +60,7 @@ def angular(
     between = from_anchors * (scale / one_if_zero(lengths))
     # -inf is left out of the sum; of nothing but -inf the slope would be NaN.
     has_negative = has_any(negative_mask)
-    is_out = ops.logical_not(negative_mask) & has_negative
+    is_out = ~negative_mask & has_negative
     from_anchors = ops.where(is_out, -float("inf"), from_anchors)
 
     def term(columns: Any, is_positive: Tensor, *tensors: Tensor) -> Tensor:

@@ -100,8 +100,7 @@ class DynamicSoftMarginLoss(MetricLoss):
     def _binned(self, gaps: Tensor, counts: Tensor) -> Any:
         """For each bin how many gaps it has, their places in it, and their sum."""
         places = (gaps - self.min_val) * (self.num_bins / (2.0 * abs(self.min_val)))
-        places = ops.relu(places)
-        places = places - ops.relu(places - (self.num_bins - 1.0))
+        places = ops.clip(places, 0.0, self.num_bins - 1.0)
         bin_ = ops.floor(ops.stop_gradient(places))
         columns = [counts, (places - bin_) * counts, gaps * counts]
         return tuple(bin_sums(columns, bin_, self.num_bins))

@@ -14,7 +14,7 @@ from keras_similarity.losses.class_weight_loss import ClassWeightLoss
 from keras_similarity.losses.metric_loss import register
 from keras_similarity.pairs import Batch, Pairs
 from keras_similarity.pairs.batch import check_order
-from keras_similarity.pairs.masked import masked_log1p_sum_exp
+from keras_similarity.pairs.masked import masked_log1p_sum_exp, one_if_zero
 
 Tensor = Any
 
@@ -38,10 +38,10 @@ def diffused(similarities: Tensor, *, alpha: float) -> Tensor:
     identity = ops.eye(ops.shape(similarities)[0], dtype=dtype_name(similarities))
     affinities = ops.exp(similarities) * (1.0 - identity)
     degrees = ops.sum(affinities, axis=1, keepdims=True)
-    is_alone = ops.cast(degrees == 0.0, dtype_name(degrees))
-    scale = (1.0 - is_alone) / ops.sqrt(degrees + is_alone)
-    affinities = affinities * scale * ops.transpose(scale)
-    return (1.0 - alpha) * ops.linalg.inv(identity - alpha * affinities)
+    # Of a point that is alone every affinity is 0: its scale does not matter.
+    scale = ops.rsqrt(one_if_zero(degrees))
+    affinities = affinities * (alpha * scale) * ops.transpose(scale)
+    return (1.0 - alpha) * ops.linalg.inv(identity - affinities)
 
 
 def proxy_margin_losses(affinities: Tensor, targets: Tensor, *, margin: float) -> Tensor:
@@ -55,7 +55,7 @@ def proxy_margin_losses(affinities: Tensor, targets: Tensor, *, margin: float) -
         margin: In units of the affinities.
     """
     own = ops.sum(affinities * targets, axis=1, keepdims=True)
-    violations = affinities - own + margin
+    violations = affinities - (own - margin)
     counts = (violations >= 0.0) & (targets == 0.0)
     return masked_log1p_sum_exp(violations, counts)[:, 0]
 
@@ -168,7 +168,7 @@ class ManifoldLoss(ClassWeightLoss):
         if self.lambdaC != math.inf:
             losses = proxy_margin_losses(intrinsic, targets, margin=self.margin)
         if self.lambdaC:
-            context = ops.matmul(unit(own, ops), ops.transpose(unit(others, ops)))
+            context = unit(own, ops) @ ops.transpose(unit(others, ops))
             part = proxy_margin_losses(context, targets, margin=self.margin)
             weight = 1.0 if self.lambdaC == math.inf else self.lambdaC
             losses = losses + weight * part

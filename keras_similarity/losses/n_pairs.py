@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from keras_similarity.backend import cross_entropy, is_traced, ops, static_value
+from keras_similarity.backend import cross_entropy, is_traced, ops
 from keras_similarity.distances import DotProductSimilarity
 from keras_similarity.losses.metric_loss import MetricLoss, register
 from keras_similarity.pairs import Batch, Pairs, masked_log_sum_exp
@@ -47,32 +47,28 @@ class NPairsLoss(MetricLoss):
 
     def sub_losses(self, batch: Batch) -> dict[str, SubLoss]:
         positives, is_first = _first_pairs(batch)
-        rows = is_first.shape[0]
+        values = self._values(batch, positives, is_first)
+        return {"loss": SubLoss(values, ops.cast(is_first, values.dtype))}
+
+    def _values(self, batch: Batch, positives: Tensor, is_first: Tensor) -> Tensor:
+        """Loss `[n]` of the rows that are the first of a pair; 0 of the others."""
         if is_traced(is_first):
             # On JAX columns of the costs would take longer than measuring them.
             keys = ops.take(batch.keys, positives, axis=0)
-            cost = self.distance.cost(batch.embeddings, keys)
-            values = _cross_entropies(cost, is_first)
-        elif rows <= _FEW:
-            values = _cross_entropies(ops.take(batch.cost, positives, axis=1), is_first)
+            return _cross_entropies(self.distance.cost(batch.embeddings, keys), is_first)
+        anchors = ops.nonzero(is_first)[0]
+        count = anchors.shape[0]
+        if not count:
+            return _cross_entropies(ops.take(batch.cost, positives, axis=1), is_first)
+        positives = ops.take(positives, anchors, axis=0)
+        if len(is_first) <= _FEW:
+            cost = ops.take(ops.take(batch.cost, anchors, axis=0), positives, axis=1)
         else:
-            count = static_value(ops.sum(ops.cast(is_first, "int32"))) or 1
-            values = self._of_few(batch, positives, is_first, count)
-        return {"loss": SubLoss(values, ops.cast(is_first, values.dtype))}
-
-    def _of_few(
-        self, batch: Batch, positives: Tensor, is_first: Tensor, count: int
-    ) -> Tensor:
-        """The same from the costs of the `count` pairs that are used."""
-        found, anchors = ops.top_k(ops.cast(is_first, "int32"), count)
-        logits = self.distance(
-            ops.take(batch.embeddings, anchors, axis=0),
-            ops.take(batch.keys, ops.take(positives, anchors), axis=0),
-        )
-        if not self.distance.is_similarity:
-            logits = -logits
-        values = cross_entropy(logits, ops.arange(count, dtype="int32"))
-        values = values * ops.cast(found, values.dtype)  # 0 if there is no pair at all.
+            cost = self.distance.cost(
+                ops.take(batch.embeddings, anchors, axis=0),
+                ops.take(batch.keys, positives, axis=0),
+            )
+        values = cross_entropy(-cost, ops.arange(count, dtype="int32"))
         return ops.segment_sum(values, anchors, num_segments=is_first.shape[0])
 
 

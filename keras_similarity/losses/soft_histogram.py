@@ -6,12 +6,12 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from keras_similarity.backend import ops
+from keras_similarity.backend import framework, ops
 
 Tensor = Any
 
 # Up to so many values times bins it is faster to compare each value with each bin.
-_SMALL = 2**18
+_SMALL = 2**14 if framework() == "torch" else 2**18
 # So many values are sorted into bins at once.
 _PART = 2**21
 
@@ -33,8 +33,7 @@ def soft_histograms(
     Returns:
         Floats `[n, histograms, bins]`.
     """
-    places = ops.relu(places)
-    places = places - ops.relu(places - (bins - 1.0))
+    places = ops.clip(places, 0.0, bins - 1.0)
     if _is_small(places, bins):
         gaps = places[:, :, None] - ops.arange(bins, dtype=places.dtype)
         shares = ops.relu(1.0 - gaps * ops.sign(gaps))  # [n, M, bins]
@@ -88,7 +87,7 @@ def _segment_sums(bins: Any) -> Callable[..., Tensor]:
         def gradient(*args: Tensor, upstream: Tensor | None = None) -> Any:
             if upstream is None:  # JAX and TensorFlow pass it by position.
                 (upstream,) = args
-            slopes = [ops.take(upstream[i], places) for i in range(len(columns))]
+            slopes = [ops.take(upstream[i], places, axis=0) for i in range(len(columns))]
             return (None, *slopes)
 
         sums = [_sum_in_parts(column, places, bins) for column in columns]

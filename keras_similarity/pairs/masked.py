@@ -94,15 +94,16 @@ def masked_log_sum_exp(
     if weights is not None:
         weights = ops.cast(ops.where(mask, weights, 1.0), values.dtype)
         values = values + ops.log(weights)
-    if not _is_large(values):
-        allowed = ops.where(mask, values, -float("inf"))
-        return ops.logsumexp(allowed, axis=1, keepdims=True)
-    if framework() != "torch" or is_traced(values):
+    if framework() == "torch" and not is_traced(values):
+        mask = ops.convert_to_tensor(mask)
+        places = few_places(mask) if mask.shape == values.shape else None
+        if places is None:
+            return ops.masked_log_sum_exp(values, mask)[0]
+        return _log_sum_exp_of_few(values, places)
+    if _is_large(values):
         return _log_sum_exp_of_many(values, mask)
-    places = few_places(mask) if tuple(mask.shape) == tuple(values.shape) else None
-    if places is None:
-        return ops.masked_log_sum_exp(values, mask)[0]
-    return _log_sum_exp_of_few(values, places)
+    allowed = ops.where(mask, values, -float("inf"))
+    return ops.logsumexp(allowed, axis=1, keepdims=True)
 
 
 def _is_large(values: Tensor) -> bool:

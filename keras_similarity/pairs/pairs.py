@@ -132,7 +132,7 @@ def pairs_from_labels(
 
 def compare_labels(labels: Tensor, key_labels: Tensor, *, is_self_paired: bool) -> Pairs:
     """Pairs of label tensors `[n]` and `[M]`; a row that is its own key is no pair."""
-    is_same_class = labels[:, None] == key_labels[None, :]
+    is_same_class = labels[:, None] == key_labels
     negative_mask = ~is_same_class
     if not is_self_paired:
         return Pairs(is_same_class, negative_mask)

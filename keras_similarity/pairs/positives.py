@@ -209,8 +209,7 @@ def count_positives(positive_mask: Tensor) -> int | None:
     """The largest number of positives of an anchor; `None` if only run time knows."""
     if None in tuple(positive_mask.shape):
         return None
-    counts = ops.sum(ops.cast(positive_mask, "int32"), axis=1)
-    return static_value(ops.amax(counts))
+    return static_value(ops.amax(ops.sum(positive_mask, axis=1)))
 
 
 def _slabs(positive_mask: Tensor, count: int) -> Iterator[tuple[Tensor, Tensor]]:

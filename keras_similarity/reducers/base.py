@@ -91,7 +91,5 @@ register = registry.register
 def mean(totals: Tensor, counts: Tensor | None) -> Tensor:
     """Sum of the sums over the sum of the counts; 0 where nothing counts."""
     if counts is None:
-        # Not `ops.mean`: on torch its checks take longer than the sum.
-        rows = totals.shape[0]
-        return ops.mean(totals) if rows is None else ops.sum(totals) * (1.0 / rows)
+        return ops.mean(totals)
     return ops.sum(totals) / one_if_zero(ops.sum(counts))
