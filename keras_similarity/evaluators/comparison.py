@@ -125,7 +125,7 @@ class Comparison:
         """How often so large a difference comes by chance, if neither is better.
 
         A paired randomisation test: if neither model is better, each unit's difference
-        could as well have the other sign. Beyond 50,000 units, a paired z test.
+        could as well have the other sign. Beyond 20,000 units, a paired z test.
         """
         return float(self._p_values[self._column(name)])
 

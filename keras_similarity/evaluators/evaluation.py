@@ -59,7 +59,7 @@ class Evaluation(Mapping[str, float]):
     distance: str
     lone: int
     confidence: float = 0.95
-    resamples: int = 1000
+    resamples: int = 2000
     seed: int = 0
 
     def __getitem__(self, name: str) -> float:

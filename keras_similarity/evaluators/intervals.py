@@ -16,7 +16,7 @@ from keras_similarity.evaluators.student import t_quantile
 from keras_similarity.types import Bools, Floats
 
 # Beyond so many units the limit of the bootstrap is used in its place.
-MOST_UNITS = 50_000
+MOST_UNITS = 20_000
 # Draws times units that are held at once.
 _HELD = 2**21
 # The bootstrap has nothing to go by where more draws than this are all alike.
@@ -67,7 +67,7 @@ def bounded_intervals(
     The bootstrap-t: units are drawn with replacement, and the quantiles of the draws'
     distances from the mean, in standard errors, take the place of those of Student's t.
     It sees how skewed the values are, which matters near 0 and 1. Where draws come out
-    all alike (nearly all values are 1, say), and beyond 50,000 units, Wilson's interval
+    all alike (nearly all values are 1, say), and beyond 20,000 units, Wilson's interval
     of as many independent hits and misses as the standard error amounts to takes its
     place; it is not empty even if all values are 1.
 
