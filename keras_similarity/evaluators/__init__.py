@@ -1,5 +1,6 @@
 """Judging lookups, and choosing the thresholds that turn distances into decisions."""
 
+from keras_similarity.evaluators.accuracy_calculator import AccuracyCalculator
 from keras_similarity.evaluators.base import Evaluator, register, registry
 from keras_similarity.evaluators.comparison import Comparison, compare
 from keras_similarity.evaluators.evaluate import evaluate
@@ -16,6 +17,7 @@ serialize = registry.serialize
 deserialize = registry.deserialize
 
 __all__ = [
+    "AccuracyCalculator",
     "Comparison",
     "Evaluation",
     "Evaluator",

@@ -16,6 +16,8 @@ from keras_similarity.evaluators.intervals import (
     Units,
     difference_intervals,
 )
+from keras_similarity.evaluators.sampling import Sampling
+from keras_similarity.evaluators.set_values import percentiles
 from keras_similarity.evaluators.student import t_quantile
 from keras_similarity.evaluators.tables import as_html, as_text
 from keras_similarity.types import Floats
@@ -82,7 +84,7 @@ def compare(
     if not 0 < power < 1:
         raise ValueError(f"`power` must be between 0 and 1. Received: {power}.")
     for name in names:
-        pair = a.averages[a.names.index(name)], b.averages[b.names.index(name)]
+        pair = a.averages.get(name, "set"), b.averages.get(name, "set")
         if pair[0] != pair[1]:
             raise ValueError(f"`a` and `b` must average {name} alike. Received: {pair}.")
     return Comparison(a, b, names, sampling_unit or a.sampling.unit, power)
@@ -114,19 +116,30 @@ class Comparison:
 
     def difference(self, name: str) -> float:
         """`b - a`, over the queries that both have."""
+        if name in self.a.sets.metrics:
+            return self.b[name] - self.a[name]
         return float(self._units.values[self._column(name)])
 
     def interval(self, name: str) -> Interval:
         """Confidence interval of the difference; the confidence is that of `a`."""
-        low, high = self._intervals[self._column(name)]
+        low, high = (
+            percentiles(self._draws(name), self.a.confidence)
+            if name in self.a.sets.metrics
+            else self._intervals[self._column(name)]
+        )
         return Interval(float(low), float(high))
 
     def p_value(self, name: str) -> float:
         """How often so large a difference comes by chance, if neither is better.
 
         A paired randomisation test: if neither model is better, each unit's difference
-        could as well have the other sign. Beyond 20,000 units, a paired z test.
+        could as well have the other sign. Beyond 20,000 units, a paired z test. For a
+        metric of the whole set, how often draws change the difference's sign, doubled.
         """
+        if name in self.a.sets.metrics:
+            draws = self._draws(name)
+            against = min((draws <= 0).mean(), (draws >= 0).mean())
+            return float(min(2 * (against * len(draws) + 1) / (len(draws) + 1), 1.0))
         return float(self._p_values[self._column(name)])
 
     def is_better(self, name: str) -> bool:
@@ -141,7 +154,8 @@ class Comparison:
         is `t`.
         """
         low, high = self.interval(name)
-        freedom = max(len(self._units.sums) - 1, 1)
+        units = self._sampling.unit_of_queries(self.a.queries)
+        freedom = max(int(units.max()), 1)
         quantile = t_quantile(0.5 + self.a.confidence / 2, freedom)
         spread = (high - low) / 2 / quantile
         return (quantile + NormalDist().inv_cdf(self.power)) * spread
@@ -178,12 +192,27 @@ class Comparison:
     @functools.cached_property
     def _units(self) -> Units:
         a, b = (
-            one.values_by_query[:, [one.names.index(name) for name in self.names]]
+            np.stack([one.per_query(name) for name in self._of_queries], axis=1)
             for one in (self.a, self.b)
         )
-        averages = [self.a.averages[self.a.names.index(name)] for name in self.names]
-        sampling = replace(self.a.sampling, unit=self.sampling_unit)
-        return sampling.units(b - a, averages)
+        averages = [self.a.averages[name] for name in self._of_queries]
+        return self._sampling.units(b - a, averages)
+
+    @property
+    def _sampling(self) -> Sampling:
+        return replace(self.a.sampling, unit=self.sampling_unit)
+
+    @property
+    def _of_queries(self) -> list[str]:
+        """The metrics that are means over queries."""
+        return [name for name in self.names if name in self.a.averages]
+
+    def _draws(self, name: str) -> Floats:
+        """Differences `[R]` of a metric of the whole set, in draws of the same rows."""
+        a, b = (
+            one.sets.draws(self._sampling, self.a.seed)[name] for one in (self.a, self.b)
+        )
+        return b - a
 
     @functools.cached_property
     def _intervals(self) -> Floats:
@@ -199,7 +228,7 @@ class Comparison:
             raise KeyError(
                 f"{name!r} was not compared. There are: {', '.join(self.names)}."
             )
-        return self.names.index(name)
+        return self._of_queries.index(name)
 
     def _rows(self) -> list[dict[str, Any]]:
         return [

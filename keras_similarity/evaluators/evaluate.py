@@ -8,8 +8,14 @@ from typing import Any
 import numpy as np
 
 from keras_similarity import distances
-from keras_similarity.arrays import check_embeddings, check_labels, to_numpy
+from keras_similarity.arrays import check_embeddings, to_numpy
 from keras_similarity.distances import Distance
+from keras_similarity.evaluators.arguments import (
+    check_choices,
+    check_grades,
+    check_labels_of,
+    check_metrics,
+)
 from keras_similarity.evaluators.evaluation import Evaluation
 from keras_similarity.evaluators.neighbours import (
     Keys,
@@ -21,16 +27,14 @@ from keras_similarity.evaluators.relevance import (
     Relevance,
     RelevanceOfLabels,
     RelevanceOfPairs,
+    RelevanceUnknown,
 )
 from keras_similarity.evaluators.sampling import Sampling, check_groups
-from keras_similarity.retrieval_metrics import (
-    BNDCG,
-    RetrievalMetric,
-    metric_names,
-    metric_of_name,
-)
+from keras_similarity.evaluators.set_values import SetValues
+from keras_similarity.retrieval_metrics import RetrievalMetric
 from keras_similarity.search import Search
 from keras_similarity.search.base import check_positive
+from keras_similarity.set_metrics import SetMetric
 from keras_similarity.types import Floats, Ints
 
 DEFAULT_METRICS = (
@@ -49,7 +53,7 @@ _PAIRS = 2**22
 def evaluate(
     embeddings: Any,
     labels: Any,
-    metrics: Sequence[str | RetrievalMetric] = DEFAULT_METRICS,
+    metrics: Sequence[str | RetrievalMetric | SetMetric] = DEFAULT_METRICS,
     *,
     key_embeddings: Any = None,
     key_labels: Any = None,
@@ -87,8 +91,9 @@ def evaluate(
 
     Args:
         embeddings: Queries `[Q, D]`.
-        labels: Their classes, integers `[Q]`; with `pairs`, what that takes.
-        metrics: Names (see `retrieval_metrics.metric_names`) or objects.
+        labels: Their classes, integers `[Q]`; with `pairs`, what that takes. `None` where
+            no metric asks for them.
+        metrics: Names (of `retrieval_metrics.metric_names` and `set_metrics`) or objects.
         key_embeddings: `[M, D]`, what the queries are compared with; `None` for the
             queries themselves.
         key_labels: Integers `[M]`; with `pairs`, what that takes.
@@ -138,85 +143,64 @@ def evaluate(
     if not len(embeddings):
         raise ValueError("`embeddings` must hold at least one query. Received: none.")
     found = check_metrics(metrics)
-    _check_choices(average=average, lone_queries=lone_queries)
-    labels = _check_labels(labels, "labels", len(embeddings), pairs)
+    check_choices(average=average, lone_queries=lone_queries, confidence=confidence)
+    rankings = {n: m for n, m in found.items() if isinstance(m, RetrievalMetric)}
+    if labels is not None or rankings:
+        labels = check_labels_of(labels, "labels", len(embeddings), pairs)
     is_self = key_embeddings is None and index is None
     keys = _keys_of(
         embeddings, labels, key_embeddings, key_labels, index, distance, search, pairs
     )
     if is_self and exclude_self is None:
         exclude_self = np.arange(len(embeddings))
-    own = None if exclude_self is None else _own_rows(keys, exclude_self, len(labels))
-    relevance: Relevance = (
-        RelevanceOfLabels(labels, keys.labels, keys.is_key, own)
-        if pairs is None
-        else RelevanceOfPairs(pairs, labels, keys.labels, keys.is_key, own)
-    )
-    _check_grades(found, relevance)
+    sets = {name: m for name, m in found.items() if isinstance(m, SetMetric)}
+    if sets and (index is not None or (exclude_self is not None and not is_self)):
+        raise ValueError(
+            f"Metrics of the whole set ({', '.join(sets)}) must be asked of a set "
+            "against itself, or against keys that do not hold it. Received: `index`, or "
+            "`exclude_self` with keys."
+        )
+    relevance = _relevance(labels, keys, exclude_self, pairs, len(embeddings))
+    check_grades(rankings, relevance)
     k = max(int(relevance.relevant.max()), 1) if k is None else check_positive("k", k)
-    values = _values(found, embeddings, keys, relevance, k, exclude_self)
-    is_lone = relevance.relevant == 0
-    values[is_lone] = np.nan if lone_queries == "skip" else 0.0
-    has_classes = pairs is None or relevance.query_labels.any()
+    values = _values(rankings, embeddings, keys, relevance, k, exclude_self)
+    values[relevance.relevant == 0] = np.nan if lone_queries == "skip" else 0.0
+    classes = relevance.query_labels if relevance.has_classes else None
+    unit = "classes" if is_self and classes is not None else "queries"
     return Evaluation(
-        values_by_query=values,
         names=tuple(found),
-        averages=tuple(average or metric.average for metric in found.values()),
+        averages={name: average or m.average for name, m in rankings.items()},
+        values_by_query=values,
         sampling=Sampling(
-            labels=relevance.query_labels if has_classes else None,
-            groups=check_groups(groups, len(labels)),
-            unit=sampling_unit or ("classes" if is_self and has_classes else "queries"),
+            classes, check_groups(groups, len(embeddings)), sampling_unit or unit
         ),
         k=k,
         distance=keys.distance.name,
-        lone=int(is_lone.sum()),
-        confidence=_check_confidence(confidence),
+        relevant=relevance.relevant,
+        sets=SetValues(
+            sets,
+            embeddings,
+            classes,
+            keys.distance,
+            {}
+            if is_self
+            else {"key_embeddings": keys.embeddings, "key_labels": keys.labels},
+        ),
+        confidence=confidence,
         resamples=check_positive("resamples", resamples),
         seed=seed,
     )
 
 
-def check_metrics(metrics: Any) -> dict[str, RetrievalMetric]:
-    """Key in results -> metric: what a name was written as, or an object's own name.
-
-    Raises:
-        ValueError: If there are none, one is not known, or two different ones share a
-            key.
-    """
-    if isinstance(metrics, (str, RetrievalMetric)) or not isinstance(metrics, Sequence):
-        raise ValueError(
-            "`metrics` must be a list of names or metrics, e.g. ['recall@1']. Received: "
-            f"{metrics!r}."
-        )
-    if not metrics:
-        raise ValueError("`metrics` must name at least one metric. Received: none.")
-    found: dict[str, RetrievalMetric] = {}
-    for each in metrics:
-        metric = metric_of_name(each) if isinstance(each, str) else each
-        if not isinstance(metric, RetrievalMetric):
-            raise ValueError(
-                "`metrics` must hold metrics of `retrieval_metrics` or these names: "
-                f"{', '.join(metric_names())}. Received: {each!r}."
-            )
-        key = each if isinstance(each, str) else metric.name
-        other = found.setdefault(key, metric)
-        if (type(other), other.get_config()) != (type(metric), metric.get_config()):
-            raise ValueError(
-                f"`metrics` holds two different metrics named {key!r}, so that one would "
-                "hide the other. Give one another `name`."
-            )
-    return found
-
-
-def _check_grades(metrics: Mapping[str, RetrievalMetric], relevance: Relevance) -> None:
-    """Raises where `ndcg@k` could be taken for one that knows grades."""
-    for key, metric in metrics.items():
-        if relevance.has_grades and type(metric) is BNDCG and key.lower()[:1] == "n":
-            raise ValueError(
-                f"`metrics` must not hold {key!r}, TensorFlow Similarity's, which sees "
-                "no grades, where `pairs` give some. Ask for "
-                f"'graded_ndcg@{metric.k}', or for 'bndcg@{metric.k}' without them."
-            )
+def _relevance(
+    labels: Any, keys: Keys, exclude_self: Any, pairs: Any, queries: int
+) -> Relevance:
+    if labels is None:
+        return RelevanceUnknown(queries)
+    own = None if exclude_self is None else _own_rows(keys, exclude_self, queries)
+    if pairs is None:
+        return RelevanceOfLabels(labels, keys.labels, keys.is_key, own)
+    return RelevanceOfPairs(pairs, labels, keys.labels, keys.is_key, own)
 
 
 def _values(
@@ -229,6 +213,8 @@ def _values(
 ) -> Floats:
     """Value of each query for each metric, `[Q, metrics]`."""
     values = np.empty((len(embeddings), len(metrics)))
+    if not metrics:
+        return values
     width = max(k, *(metric.neighbors_needed for metric in metrics.values()))
     step = min(_NEIGHBOURS // width, _PAIRS // relevance.pairs_at_once, _QUERIES)
     own = None if own is None else to_numpy(own)
@@ -260,7 +246,7 @@ def _keys_of(
                 "`key_embeddings`, `key_labels` or `distance` beside it."
             )
         return keys_of_index(index)
-    if (key_embeddings is None) != (key_labels is None):
+    if (key_embeddings is None) != (key_labels is None) and labels is not None:
         raise ValueError(
             "`key_embeddings` and `key_labels` belong together: give both, or none."
         )
@@ -270,29 +256,12 @@ def _keys_of(
         )
         if not len(embeddings):
             raise ValueError("`key_embeddings` must hold at least one row.")
-        labels = _check_labels(key_labels, "key_labels", len(embeddings), pairs)
+        if key_labels is not None:
+            key_labels = check_labels_of(key_labels, "key_labels", len(embeddings), pairs)
+        labels = key_labels
     measure = distances.get("cosine" if distance is None else distance)
     engine = engine_for(search, measure, embeddings.shape[1])
     return KeysOfArrays(embeddings, labels, engine)
-
-
-def _check_labels(labels: Any, name: str, rows: int, pairs: Any) -> Any:
-    if pairs is None:
-        array = to_numpy(labels)
-        if array.ndim == 2 and array.shape[1] > 1:
-            raise ValueError(
-                f"`{name}` must be one integer a row, or `pairs` must say how several "
-                f"compare. Received: {name}.shape={array.shape}. For multi-hot rows: "
-                "pairs=keras_similarity.pairs.pairs_from_multi_hot."
-            )
-        return check_labels(array, name=name, rows=rows)
-    array = to_numpy(labels)
-    if array.ndim == 0 or len(array) != rows:
-        raise ValueError(
-            f"`{name}` must have {rows} rows, as the embeddings. Received: "
-            f"{name}.shape={array.shape}."
-        )
-    return array
 
 
 def _own_rows(keys: Keys, exclude_self: Any, queries: int) -> Ints:
@@ -303,20 +272,3 @@ def _own_rows(keys: Keys, exclude_self: Any, queries: int) -> Ints:
             f"exclude_self.shape={ids.shape}."
         )
     return keys.rows_of(ids)
-
-
-def _check_choices(*, average: Any, lone_queries: Any) -> None:
-    if average not in (None, "micro", "macro"):
-        raise ValueError(
-            f"`average` must be 'micro', 'macro' or None. Received: {average!r}."
-        )
-    if lone_queries not in ("skip", "zero"):
-        raise ValueError(
-            f"`lone_queries` must be 'skip' or 'zero'. Received: {lone_queries!r}."
-        )
-
-
-def _check_confidence(confidence: float) -> float:
-    if not 0 < confidence < 1:
-        raise ValueError(f"`confidence` must be between 0 and 1. Received: {confidence}.")
-    return float(confidence)

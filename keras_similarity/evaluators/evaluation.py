@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from keras_similarity.evaluators.evaluation_picture import draw_evaluation
-from keras_similarity.evaluators.intervals import bounded_intervals
+from keras_similarity.evaluators.intervals import Units, bounded_intervals
 from keras_similarity.evaluators.sampling import Sampling
+from keras_similarity.evaluators.set_values import SetValues
 from keras_similarity.evaluators.tables import as_html, as_text
 from keras_similarity.types import Bools, Floats, Ints
 
@@ -39,30 +40,35 @@ class Evaluation(Mapping[str, float]):
 
     Attributes:
         names: Names of the metrics.
-        averages: `"micro"` or `"macro"`, for each of them.
-        values_by_query: Value of each query for each metric, floats `[Q, M]`; NaN where
+        averages: `"micro"` or `"macro"`, by name of each that is a mean over queries.
+        values_by_query: Value of each query for each of these, floats `[Q, M]`; NaN where
             a query was left out.
         sampling: How queries belong together, and what is drawn anew for intervals.
         k: How many neighbours counted for metrics without a cut-off of their own.
         distance: Name of the distance.
-        lone: Number of queries without anything relevant among the keys.
+        relevant: How many keys are relevant to each query `[Q]`, without its own row.
+        sets: Metrics of the whole set.
         confidence: Of the intervals.
         resamples: Draws of the bootstrap.
         seed: Of the draws.
     """
 
     names: tuple[str, ...]
-    averages: tuple[str, ...]
+    averages: Mapping[str, str]
     values_by_query: Floats
     sampling: Sampling
     k: int
     distance: str
-    lone: int
+    relevant: Ints
+    sets: SetValues
     confidence: float = 0.95
     resamples: int = 2000
     seed: int = 0
 
     def __getitem__(self, name: str) -> float:
+        self._check_name(name)
+        if name in self.sets.metrics:
+            return float(self.sets.values[name])
         return float(self._means[self._column(name)])
 
     def __iter__(self) -> Iterator[str]:
@@ -77,6 +83,11 @@ class Evaluation(Mapping[str, float]):
         return len(self.values_by_query)
 
     @property
+    def lone(self) -> int:
+        """Number of queries without anything relevant among the keys."""
+        return int(np.count_nonzero(self.relevant == 0))
+
+    @property
     def labels(self) -> Ints | None:
         """Classes of the queries `[Q]`; `None` where they have none."""
         return self.sampling.labels
@@ -84,9 +95,16 @@ class Evaluation(Mapping[str, float]):
     def interval(self, name: str) -> Interval:
         """Confidence interval of a metric; NaN where there are fewer than two units.
 
-        See `evaluate` for what it is about, and `intervals.bounded_intervals` for how.
+        See `evaluate` for what it is about, and `intervals.bounded_intervals` for how;
+        of a metric of the whole set it is the middle of what 200 draws give.
         """
-        low, high = self._intervals[self._column(name)]
+        self._check_name(name)
+        if name in self.sets.metrics:
+            low, high = self.sets.interval(
+                name, self.sampling, self.confidence, self.seed
+            )
+        else:
+            low, high = self._intervals[self._column(name)]
         return Interval(float(low), float(high))
 
     def per_query(self, name: str) -> Floats:
@@ -94,7 +112,7 @@ class Evaluation(Mapping[str, float]):
         return self.values_by_query[:, self._column(name)].copy()
 
     def per_class(self) -> pd.DataFrame:
-        """One row a class: `label`, `queries`, and the mean of each metric.
+        """One row a class: `label`, `queries`, and the mean of each metric that is one.
 
         Raises:
             ValueError: If queries have no single label.
@@ -105,16 +123,18 @@ class Evaluation(Mapping[str, float]):
             raise ValueError("There are no classes: the queries have no single labels.")
         classes, counts = np.unique(self.labels, return_counts=True)
         by_class = Sampling(self.labels, unit="classes")
-        units = by_class.units(self.values_by_query, ["micro"] * len(self))
+        units = by_class.units(self.values_by_query, ["micro"] * len(self.averages))
         known = ~np.isnan(self.values_by_query).all(axis=1)
-        means = np.full((len(classes), len(self)), np.nan)
+        means = np.full((len(classes), len(self.averages)), np.nan)
         with np.errstate(invalid="ignore"):
             means[np.isin(classes, self.labels[known])] = units.sums / units.weights
-        columns = dict(zip(self.names, means.T, strict=True))
+        columns = dict(zip(self.averages, means.T, strict=True))
         return pd.DataFrame({"label": classes, "queries": counts, **columns})
 
     def per_group(self, column: str | None = None) -> pd.DataFrame:
         """One row a group of queries and metric: its value there, with its interval.
+
+        Only of metrics that are means over queries.
 
         Args:
             column: Name of a column of `groups`; may be left out where there is one.
@@ -140,7 +160,7 @@ class Evaluation(Mapping[str, float]):
         for group in np.unique(values):
             chosen = values == group
             means, intervals = self._of(chosen)
-            for i, name in enumerate(self.names):
+            for i, name in enumerate(self.averages):
                 about = {column: group, "queries": int(chosen.sum()), "metric": name}
                 rows.append({**about, **_numbers(means[i], intervals[i])})
         return pd.DataFrame(rows)
@@ -189,7 +209,7 @@ class Evaluation(Mapping[str, float]):
 
     @functools.cached_property
     def _means(self) -> Floats:
-        return self.sampling.units(self.values_by_query, self.averages).values
+        return self._of_units(None).values
 
     @functools.cached_property
     def _intervals(self) -> Floats:
@@ -197,25 +217,35 @@ class Evaluation(Mapping[str, float]):
 
     def _of(self, chosen: Bools | None) -> tuple[Floats, Floats]:
         """Values `[M]` and intervals `[M, 2]` of some of the queries, or of all."""
-        units = self.sampling.units(self.values_by_query, self.averages, chosen)
+        units = self._of_units(chosen)
         intervals = bounded_intervals(units, self.confidence, self.resamples, self.seed)
         return units.values, intervals
 
-    def _column(self, name: str) -> int:
+    def _of_units(self, chosen: Bools | None) -> Units:
+        averages = list(self.averages.values())
+        return self.sampling.units(self.values_by_query, averages, chosen)
+
+    def _check_name(self, name: str) -> None:
         if name not in self.names:
             raise KeyError(
                 f"{name!r} was not evaluated. There are: {', '.join(self.names)}."
             )
-        return self.names.index(name)
+
+    def _column(self, name: str) -> int:
+        """The column of a metric that is a mean over queries."""
+        self._check_name(name)
+        if name not in self.averages:
+            raise KeyError(f"{name!r} is a metric of the whole set, not of its queries.")
+        return list(self.averages).index(name)
 
     def _rows(self) -> list[dict[str, Any]]:
         return [
             {
                 "metric": name,
-                **_numbers(self._means[i], self._intervals[i]),
-                "average": self.averages[i],
+                **_numbers(self[name], self.interval(name)),
+                "average": self.averages.get(name, "set"),
             }
-            for i, name in enumerate(self.names)
+            for name in self.names
         ]
 
     def _settings(self) -> dict[str, Any]:

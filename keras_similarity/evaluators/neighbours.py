@@ -25,11 +25,13 @@ class Keys(ABC):
     Attributes:
         labels: Labels of the keys, by row, int64 `[M]`; anything where `pairs` compare
             them.
+        embeddings: `[M, D]`, where they are at hand.
         is_key: Bool `[M]`: which rows can be found; `None` for all.
         distance: How they are compared.
     """
 
     labels: Any
+    embeddings: Floats | None = None
     is_key: Bools | None = None
     distance: Distance
 
@@ -52,7 +54,7 @@ class KeysOfArrays(Keys):
     """Keys that were given as arrays, in a search engine made for them."""
 
     def __init__(self, embeddings: Floats, labels: Any, engine: Search) -> None:
-        self.labels = labels
+        self.labels, self.embeddings = labels, embeddings
         self.distance = engine.distance
         self._engine = engine
         self._count = len(embeddings)

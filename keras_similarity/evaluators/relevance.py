@@ -26,12 +26,14 @@ class Relevance(ABC):
             one.
         pairs_at_once: How many keys are looked at for a query, beside its neighbours.
         has_grades: Is some of it more relevant than other?
+        has_classes: Has each query one label?
     """
 
     relevant: Ints
     query_labels: Ints
     pairs_at_once: int = 1
     has_grades: bool = False
+    has_classes: bool = True
 
     @abstractmethod
     def ranking(
@@ -105,7 +107,10 @@ class RelevanceOfPairs(Relevance):
     ) -> None:
         self._pairs, self._is_key, self._own = pairs, is_key, own
         self._labels, self._key_labels = labels, key_labels
-        self.query_labels = _single_labels(labels)
+        self.has_classes = labels.ndim == 1 and labels.dtype.kind in "iu"
+        self.query_labels = np.zeros(len(labels), "int64")
+        if self.has_classes:
+            self.query_labels = check_labels(labels)
         self.pairs_at_once = max(len(key_labels), 1)
         step = max(_PAIRS // self.pairs_at_once, 1)
         blocks = [slice(start, start + step) for start in range(0, len(labels), step)]
@@ -161,8 +166,20 @@ def _largest(grades: Floats, k: int) -> Floats:
     return ideal
 
 
-def _single_labels(labels: Any) -> Ints:
-    """The labels where there is one a row, else zeros."""
-    if isinstance(labels, np.ndarray) and labels.ndim == 1 and labels.dtype.kind in "iu":
-        return check_labels(labels)
-    return np.zeros(len(labels), "int64")
+class RelevanceUnknown(Relevance):
+    """Without labels nobody knows, and no metric asks.
+
+    Args:
+        queries: How many there are.
+    """
+
+    has_classes = False
+
+    def __init__(self, queries: int) -> None:
+        self.relevant = np.ones(queries, "int64")
+        self.query_labels = np.zeros(queries, "int64")
+
+    def ranking(
+        self, block: slice, rows: Ints, costs: Floats, k: int, excludes_self: bool
+    ) -> Ranking:
+        raise ValueError("`labels` must say what is relevant. Received: labels=None.")

@@ -58,10 +58,17 @@ class Sampling:
             weights[:, is_macro] = self._class_weights(weights[:, is_macro])
         sums = np.where(is_known, values, 0.0) * weights
         if self.unit != "queries":
-            unit = np.unique(self._column(), return_inverse=True)[1].ravel()
+            unit = self.unit_of_queries(len(values))
             sums, weights = _summed(sums, unit), _summed(weights, unit)
         counts = weights.any(axis=1)
         return Units(sums[counts], weights[counts])
+
+    def unit_of_queries(self, queries: int) -> Ints:
+        """The unit `[Q]` that each query belongs to, from 0."""
+        if self.unit == "queries":
+            return np.arange(queries)
+        column: Any = self.labels if self.unit == "classes" else self.groups[self.unit]
+        return np.unique(column, return_inverse=True)[1].ravel()
 
     def _class_weights(self, weights: Floats) -> Floats:
         """The same, divided by the number of queries of the class that count."""
@@ -73,9 +80,6 @@ class Sampling:
         unit = np.unique(self.labels, return_inverse=True)[1].ravel()
         counts = _summed(weights, unit)[unit]
         return weights / np.maximum(counts, 1.0)
-
-    def _column(self) -> Any:
-        return self.labels if self.unit == "classes" else self.groups[self.unit]
 
 
 def check_groups(groups: Any, queries: int) -> dict[str, Any]:
