@@ -38,6 +38,7 @@ FINDING = [
     "registry.py",
     "retrieval_metrics",
     "search",
+    "set_metrics",
     "stores",
     "types.py",
     "visualization",

@@ -1,6 +1,10 @@
 """Judging lookups, and choosing the thresholds that turn distances into decisions."""
 
+from keras_similarity.evaluators.accuracy_calculator import AccuracyCalculator
 from keras_similarity.evaluators.base import Evaluator, register, registry
+from keras_similarity.evaluators.comparison import Comparison, compare
+from keras_similarity.evaluators.evaluate import evaluate
+from keras_similarity.evaluators.evaluation import Evaluation, Interval
 from keras_similarity.evaluators.lookup_columns import (
     round_distances,
     unpack_lookup_distances,
@@ -13,9 +17,15 @@ serialize = registry.serialize
 deserialize = registry.deserialize
 
 __all__ = [
+    "AccuracyCalculator",
+    "Comparison",
+    "Evaluation",
     "Evaluator",
+    "Interval",
     "MemoryEvaluator",
+    "compare",
     "deserialize",
+    "evaluate",
     "get",
     "register",
     "round_distances",

@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_similarity.arrays import check_labels, to_numpy
 from keras_similarity.registry import Registry
+from keras_similarity.retrieval_metrics.ranking import Ranking
 from keras_similarity.types import Bools, Floats, Ints
 
 
@@ -19,6 +20,11 @@ class RetrievalMetric(ABC):
 
     A subclass says what one query is worth, in `per_query`. Smaller distances are
     closer: for a similarity, hand over its cost (`distance.to_cost`).
+
+    For all of them: neighbours at the same distance come in the order in which the search
+    gives them, an exact one by row number, and that order counts. A row that equals the
+    query, or another row, is a neighbour like any other; only the query's own row does
+    not count.
 
     Args:
         name: Key of the metric in results, without the cut-off.
@@ -114,6 +120,17 @@ class RetrievalMetric(ABC):
                 be dropped.
         """
 
+    def of_ranking(self, ranking: Ranking) -> Floats:
+        """Value `[Q]` of each query, in `evaluators.evaluate`.
+
+        The query's own row is not in the ranking, or, with `drop_closest_lookup`, is the
+        first in it.
+
+        Args:
+            ranking: Neighbours, at least `neighbors_needed` of each query.
+        """
+        return self.per_query(ranking.query_labels, self._hits(ranking))
+
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, as plain data."""
         return {
@@ -141,6 +158,11 @@ class RetrievalMetric(ABC):
         if self.distance_threshold and math.isfinite(self.distance_threshold):
             return f" : distance_threshold@{self.distance_threshold}"
         return ""
+
+    def _hits(self, ranking: Ranking) -> Bools:
+        """Which neighbours match, are near enough, and are not the query itself."""
+        first = self.drop_closest_lookup and not ranking.excludes_self
+        return ranking.matches_within(self.distance_threshold)[:, int(first) :]
 
     def _check_columns(self, labels: Any, distances: Any, match_mask: Bools) -> None:
         shapes = np.shape(labels), np.shape(distances), match_mask.shape
@@ -201,6 +223,11 @@ def check_k(k: int, match_mask: Bools) -> None:
 
 
 def _average(values: Floats, labels: Ints, average: str) -> float:
+    """Mean over queries or over classes; a query of which nothing can be said is NaN."""
+    is_known = ~np.isnan(values)
+    if not is_known.any():
+        return math.nan
+    values, labels = values[is_known], labels[is_known]
     if average == "micro":
         return float(np.mean(values))
     _, class_index = np.unique(labels, return_inverse=True)

@@ -39,6 +39,9 @@ def bndcg(match_mask: Bools, *, k: int) -> Floats:
 class BNDCG(RetrievalMetric):
     """Binary NDCG@k; see `bndcg()`.
 
+    Ties and duplicates are as in `RetrievalMetric`. A query without a relevant row scores
+    0; `evaluators.evaluate` leaves it out unless told otherwise.
+
     With `drop_closest_lookup` it takes the `k` neighbours after the dropped one, so a
     lookup must have `k + 1`.
 
@@ -46,6 +49,10 @@ class BNDCG(RetrievalMetric):
         name: Key of the metric in results, without the cut-off.
         **kwargs: Those of `RetrievalMetric`: `k`, `distance_threshold`, `average`,
             `drop_closest_lookup`.
+
+    Reference:
+        Jarvelin and Kekalainen, Cumulated Gain-Based Evaluation of IR Techniques, 2002;
+        TensorFlow Similarity's `BNDCG`, whose best order is that of the matches found.
 
     Example:
         >>> from keras_similarity.retrieval_metrics import BNDCG

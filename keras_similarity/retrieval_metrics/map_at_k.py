@@ -47,6 +47,9 @@ class MapAtK(RelevanceMetric):
     See `average_precision_at_k()`. With `drop_closest_lookup` it takes the `k - 1`
     neighbours after the dropped one.
 
+    Ties and duplicates are as in `RetrievalMetric`. A query without a relevant row scores
+    0; `evaluators.evaluate` leaves it out unless told otherwise.
+
     Args:
         r: Class id -> number of indexed examples; `None` means `k` for every class. A
             class that is not in it has none, and its queries score 0.

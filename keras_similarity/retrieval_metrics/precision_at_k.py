@@ -37,6 +37,9 @@ def precision_at_k(match_mask: Bools, *, k: int, relevant: Ints | None = None) -
 class PrecisionAtK(RelevanceMetric):
     """Precision@k, or R-precision with `clip_at_r`; see `precision_at_k()`.
 
+    Ties and duplicates are as in `RetrievalMetric`. A query without a relevant row scores
+    0; `evaluators.evaluate` leaves it out unless told otherwise.
+
     With `drop_closest_lookup` it takes the `k - 1` neighbours after the dropped one.
 
     Args:
@@ -47,6 +50,9 @@ class PrecisionAtK(RelevanceMetric):
         name: Key of the metric in results, without the cut-off.
         **kwargs: Those of `RetrievalMetric`: `k`, `distance_threshold`, `average`,
             `drop_closest_lookup`.
+
+    Reference:
+        Manning, Raghavan and Schuetze, Introduction to Information Retrieval, 8.4.
 
     Example:
         >>> from keras_similarity.retrieval_metrics import PrecisionAtK

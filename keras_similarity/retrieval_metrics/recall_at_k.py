@@ -34,6 +34,9 @@ def recall_at_k(match_mask: Bools, *, k: int) -> Floats:
 class RecallAtK(RetrievalMetric):
     """Recall@k; see `recall_at_k()`.
 
+    Ties and duplicates are as in `RetrievalMetric`. A query without a relevant row scores
+    0; `evaluators.evaluate` leaves it out unless told otherwise.
+
     With `drop_closest_lookup` it takes the `k` neighbours after the dropped one, so a
     lookup must have `k + 1`.
 
@@ -41,6 +44,10 @@ class RecallAtK(RetrievalMetric):
         name: Key of the metric in results, without the cut-off.
         **kwargs: Those of `RetrievalMetric`: `k`, `distance_threshold`, `average`,
             `drop_closest_lookup`.
+
+    Reference:
+        [Jegou et al., 2011](https://doi.org/10.1109/TPAMI.2010.57), taken up in metric
+        learning by [Oh Song et al., 2016](https://arxiv.org/abs/1511.06452).
 
     Example:
         >>> from keras_similarity.retrieval_metrics import RecallAtK

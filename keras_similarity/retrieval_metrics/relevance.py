@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from keras_similarity.retrieval_metrics.base import RetrievalMetric
+from keras_similarity.retrieval_metrics.ranking import Ranking
 from keras_similarity.types import Bools, Floats, Ints
 
 
@@ -47,14 +48,27 @@ class RelevanceMetric(RetrievalMetric):
         return super().name
 
     def per_query(self, query_labels: Ints, match_mask: Bools) -> Floats:
-        k = self.k - self.drop_closest_lookup
         relevant = np.full(len(query_labels), self.k)
         if self.r is not None:
             relevant = relevant_counts(query_labels, self.r)
-        relevant = np.maximum(relevant - self.drop_closest_lookup, 0)
+        return self._clipped(match_mask, relevant - self.drop_closest_lookup)
+
+    def of_ranking(self, ranking: Ranking) -> Floats:
+        """As of any metric; but `R` is known here, and `clip_at_r` does without `r`."""
+        drops = max(int(self.drop_closest_lookup), int(ranking.excludes_self))
+        if self.r is not None:
+            relevant = relevant_counts(ranking.query_labels, self.r) - drops
+        elif self.clip_at_r:
+            relevant = ranking.relevant
+        else:
+            relevant = np.full(len(ranking.relevant), self.k - self.drop_closest_lookup)
+        return self._clipped(self._hits(ranking), relevant)
+
+    def _clipped(self, match_mask: Bools, relevant: Ints) -> Floats:
+        relevant = np.maximum(relevant, 0)
         if self.clip_at_r:
             match_mask = match_mask & (np.arange(match_mask.shape[1]) < relevant[:, None])
-        return self.score(match_mask, relevant, k)
+        return self.score(match_mask, relevant, self.k - self.drop_closest_lookup)
 
     def score(self, match_mask: Bools, relevant: Ints, k: int) -> Floats:
         """Value `[Q]` of each query, given its number of `relevant` items `[Q]`."""
