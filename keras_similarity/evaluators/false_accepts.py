@@ -166,13 +166,13 @@ def _rates(classes: Ints, unit: str) -> tuple[Floats, int, bool]:
 
     The last says whether each unit is accepted or not, so that they are binomial.
     """
-    shares, units = np.full(len(classes), 1.0 / max(len(classes), 1)), len(classes)
-    is_exact = True
-    if unit == "class":
-        _, place, sizes = np.unique(classes, return_inverse=True, return_counts=True)
-        shares, units = 1.0 / (sizes[place] * max(len(sizes), 1)), len(sizes)
-        is_exact = bool((sizes == 1).all())
-    return np.concatenate([[0.0], np.cumsum(shares)]), units, is_exact
+    num = len(classes)
+    if unit == "query":
+        return np.arange(num + 1) / max(num, 1), num, True
+    _, place, sizes = np.unique(classes, return_inverse=True, return_counts=True)
+    shares = 1.0 / (sizes[place] * max(len(sizes), 1))
+    rates = np.concatenate([[0.0], np.cumsum(shares)])
+    return rates, len(sizes), bool((sizes == 1).all())
 
 
 @dataclass(frozen=True)
