@@ -65,6 +65,7 @@ class Calibration:
         return {
             "metric": classification_metrics.serialize(self.metric),
             "cutpoints": {name: dict(cut) for name, cut in self._cutpoints()},
+            "cutpoint_names": list(self.results.cutpoints),  # Their order.
             "columns": list(columns),
             "false_accepts": asdict(promise) if promise else None,
             "made_with": dict(self.made_with),
@@ -80,7 +81,7 @@ class Calibration:
         return cls(
             metric=classification_metrics.deserialize(config["metric"]),
             results=CalibrationResults(
-                cutpoints=config["cutpoints"],
+                cutpoints=_in_order(config),
                 thresholds=dict(zip(config["columns"], columns, strict=True)),
                 false_accepts=FalseAccepts(**promise) if promise else None,
                 class_offsets=offsets,
@@ -127,6 +128,17 @@ class Calibration:
 
     def _cutpoints(self) -> list[tuple[str, Mapping[str, Any]]]:
         return list(self.results.cutpoints.items())
+
+
+def _in_order(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Cutpoints and their values in the order that they had when they were saved."""
+    cutpoints = config["cutpoints"]
+    names = config.get("cutpoint_names", cutpoints)
+    keys = ("name", *config["columns"])
+    return {
+        name: {key: cutpoints[name][key] for key in keys if key in cutpoints[name]}
+        for name in names
+    }
 
 
 def _saved_offsets(file: Mapping[str, Any]) -> dict[int, float]:
