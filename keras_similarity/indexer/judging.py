@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,6 +23,8 @@ from keras_similarity.matchers import (
 )
 from keras_similarity.retrieval_metrics import RetrievalMetric
 from keras_similarity.types import NO_LABEL, Bools, Floats, Ints, Lookups
+
+logger = logging.getLogger(__name__)
 
 # Decimals in which distances are told apart, in calibrating and in matching.
 _DISTANCE_ROUNDING = 8
@@ -135,6 +138,12 @@ class Judge:
             for name in names:
                 bound = self._bound(calibration.distances[name])
                 is_match = (derived <= bound) & (labels != NO_LABEL)
+                if (labels[is_match] == no_match_label).any():
+                    logger.warning(
+                        "`no_match_label` is a class, too: matches of the class %d look "
+                        "unknown. Give another number.",
+                        no_match_label,
+                    )
                 matches[name] = np.where(is_match, labels, no_match_label).tolist()
         return {name: matches[name] for name in calibration.distances}
 

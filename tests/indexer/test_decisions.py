@@ -293,3 +293,15 @@ def test_wrong_arguments_change_nothing(options, message):
     for ask in (faces.index.class_thresholds, faces.index.class_offsets):
         with pytest.raises(ValueError, match="`cutpoint` must be one of optimal"):
             ask("target_far")
+
+
+def test_a_class_that_looks_unknown_is_told(caplog):
+    index = Indexer(1, "euclidean")
+    index.batch_add([[0.0], [5.0]], [-1, 3])
+    index.calibrate([[0.5], [5.5]], [-1, 3], verbose=0)
+    assert index.match([[5.1]])["optimal"] == [3] and not caplog.text
+    assert index.match([[0.1], [5.1]])["optimal"] == [-1, 3]
+    assert "the class -1 look unknown" in caplog.text
+    caplog.clear()
+    assert index.match([[0.1], [9.9]], no_match_label=-2)["optimal"] == [-1, -2]
+    assert not caplog.text
