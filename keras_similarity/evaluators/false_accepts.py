@@ -8,9 +8,9 @@ threshold `t`, `FAR(t) = P(distance <= t)`, is over all trials to come. Two kind
   the index (impostors) or another is nearer. `FAR` is then `false_positive_rate`,
   `fp / (fp + tn)`.
 - `"every"`: each query, its own class left out, as though it was not in the index. This
-  is the rate for strangers who are like the queries. It also bounds how many of all
-  queries are accepted with a wrong label, if the nearest neighbour decides: a wrong
-  neighbour within `t` that is nearest is one within `t`.
+  is the rate for strangers who are like the queries (and meet one class less than there
+  are). It also bounds how many of all queries are accepted with a wrong label, if the
+  nearest neighbour decides: where the nearest within `t` is a wrong one, one is.
 
 All impostor pairs would be many more, but they are not independent: a pair shares its
 query and its row with thousands of others. Of a query only its answer counts.

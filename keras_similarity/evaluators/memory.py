@@ -137,42 +137,50 @@ class MemoryEvaluator(Evaluator):
         answers = Answers.of(target_labels, lookups, matcher, distance_rounding)
         if not np.isfinite(answers.lookup_distances).any():
             raise ValueError("lookups must not be empty. Is there no data in the index?")
-        trials = None
+        promised = None
         if target_far is not None:
             check_target(target_far, confidence, unit)
             trials = answers.trials(impostors)
+            promised = false_accept_threshold(trials, target_far, confidence, unit)
+        offsets = answers.class_offsets() if per_class else {}
 
-        def evaluate(matcher: ClassificationMatch, thresholds: Any) -> dict[str, Any]:
-            columns = self.evaluate_classification(
-                query_labels=answers.query_labels,
-                lookup_labels=answers.lookup_labels,
-                lookup_distances=answers.lookup_distances,
-                distance_thresholds=thresholds,
-                metrics=[*extra_metrics, metric],
-                matcher=matcher,
-                distance_rounding=None,  # They are.
-                verbose=verbose,
-            )
+        def judge(matcher: ClassificationMatch, thresholds: Any) -> dict[str, Any]:
+            metrics = [*extra_metrics, metric]
+            columns = self._judged(answers, thresholds, metrics, matcher, verbose)
             return {**columns, "value": columns[metric.name]}
 
-        offsets = answers.class_offsets() if per_class else {}
-        candidates = candidate_thresholds(answers.lookup_distances)
-        thresholds = evaluate(
-            MatchPerClass(matcher, offsets) if offsets else matcher, candidates
-        )
+        deciding = MatchPerClass(matcher, offsets) if offsets else matcher
+        thresholds = judge(deciding, candidate_thresholds(answers.lookup_distances))
         indices = cutpoint_indices(thresholds["value"], targets, metric, metric_rounding)
         cutpoints = {
             name: cutpoint(name, index, thresholds) for name, index in indices.items()
         }
-        promise = None
-        if target_far is not None and trials is not None:
-            threshold, promise = false_accept_threshold(
-                trials, target_far, confidence, unit
-            )
-            # Beside a threshold that accepts nothing, as the others are.
-            columns = evaluate(matcher, [-np.inf, threshold])
+        if promised:
+            # Beside a threshold that accepts nothing, as others have smaller ones.
+            columns = judge(matcher, [-np.inf, promised[0]])
             cutpoints[TARGET_FAR] = cutpoint(TARGET_FAR, 1, columns)
+        promise = promised[1] if promised else None
         return CalibrationResults(cutpoints, thresholds, promise, offsets)
+
+    def _judged(
+        self,
+        answers: Answers,
+        thresholds: Any,
+        metrics: Sequence[str | ClassificationMetric],
+        matcher: ClassificationMatch,
+        verbose: int,
+    ) -> dict[str, Any]:
+        """Classification metrics of lookups, at thresholds."""
+        return self.evaluate_classification(
+            query_labels=answers.query_labels,
+            lookup_labels=answers.lookup_labels,
+            lookup_distances=answers.lookup_distances,
+            distance_thresholds=thresholds,
+            metrics=metrics,
+            matcher=matcher,
+            distance_rounding=None,  # They are.
+            verbose=verbose,
+        )
 
 
 def _classification_metrics(
