@@ -107,6 +107,5 @@ def heaviest_label(labels: Ints, weights: Floats) -> Ints:
     # Column by column: O(N K) memory, where comparing all pairs would take O(N K K).
     for column, weight in zip(labels.T, weights.T, strict=True):
         votes += np.where(labels == column[:, None], weight[:, None], 0.0)
-    votes[weights == 0.0] = 0.0
     winner = np.argmax(votes, axis=1)  # The first of the largest.
     return labels[np.arange(len(labels)), winner]

@@ -150,6 +150,21 @@ def test_answers_without_a_label_are_never_accepted_trials():
     assert promise.false_accepts.accepted > alone.accepted
 
 
+def test_no_answer_is_a_trial_whatever_its_distance_and_its_query():
+    class NoAnswer(ClassificationMatch):
+        def derive_match(self, lookup_labels, lookup_distances):
+            return np.full((len(lookup_labels), 1), NO_LABEL), lookup_distances[:, :1]
+
+    lookups = [[Lookup(1, 0.01 * i, 5)] for i in range(100)]
+    results = MemoryEvaluator().calibrate(
+        [NO_LABEL, *[1] * 99], lookups, {}, "fpr", NoAnswer("none"), target_far=0.05
+    )
+    promise = results.false_accepts
+    assert (promise.trials, promise.accepted) == (100, 0)
+    assert results.cutpoints["target_far"]["distance"] == np.finfo("float32").max
+    assert results.cutpoints["target_far"]["fpr"] == 0.0
+
+
 def test_impostors_are_trials_of_every_query():
     targets, lookups = lines(300, wrong=0)
     impostors = [[Lookup(1, 10 + i, 5)] for i in range(300)]
