@@ -1,6 +1,7 @@
 """Judging lookups, and choosing the thresholds that turn distances into decisions."""
 
 from keras_similarity.evaluators.base import Evaluator, register, registry
+from keras_similarity.evaluators.false_accepts import Trials, false_accept_threshold
 from keras_similarity.evaluators.lookup_columns import (
     round_distances,
     unpack_lookup_distances,
@@ -15,7 +16,9 @@ deserialize = registry.deserialize
 __all__ = [
     "Evaluator",
     "MemoryEvaluator",
+    "Trials",
     "deserialize",
+    "false_accept_threshold",
     "get",
     "register",
     "round_distances",

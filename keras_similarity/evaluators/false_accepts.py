@@ -104,10 +104,7 @@ def false_accept_threshold(
 
     Example:
         >>> import numpy as np
-        >>> from keras_similarity.evaluators.false_accepts import (
-        ...     Trials,
-        ...     false_accept_threshold,
-        ... )
+        >>> from keras_similarity.evaluators import Trials, false_accept_threshold
         >>> costs = np.linspace(0.0, 1.0, 1001)
         >>> trials = Trials(costs, np.arange(1001))
         >>> threshold, promise = false_accept_threshold(trials, 0.01)
