@@ -276,17 +276,85 @@ class Lookups(Sequence[list[Lookup]]):
         return ["query", "rank", "id", "distance", "label"], cells
 
 
+#: What `match` answers where no neighbour is near enough: the class is unknown.
+UNKNOWN_LABEL = -1
+
+
+@dataclass(frozen=True)
+class FalseAccepts:
+    """What a threshold promises about false accepts; prints as a sentence.
+
+    `evaluators.false_accepts` says what is counted and why the promise holds.
+
+    Attributes:
+        target: The false-accept rate that is not to be exceeded.
+        confidence: How often, of many calibrations, it is not.
+        kind: What a trial is: `"wrong"`, a query that the matcher answers wrongly, or
+            `"every"`, each query with its own class left out.
+        unit: What is counted as independent: `"query"` or `"class"`.
+        trials: How many units there are.
+        accepted: How many trials of the calibration are within the threshold.
+        rate: Their share; the mean over classes where those are the unit.
+        bound: What the rate is at most, with that confidence. It is above the target
+            where the trials are too few for any threshold: then nothing is accepted.
+        more_trials: How many more trials it takes to give a threshold; 0 if there is one.
+        tight_trials: About how many more until the calibration may accept within 10 % of
+            the target: what the confidence costs then.
+    """
+
+    target: float
+    confidence: float
+    kind: str
+    unit: str
+    trials: int
+    accepted: int
+    rate: float
+    bound: float
+    more_trials: int
+    tight_trials: int
+
+    @property
+    def is_met(self) -> bool:
+        """Is there a threshold? If not, nothing is accepted."""
+        return self.more_trials == 0
+
+    def __str__(self) -> str:
+        of = "wrong answers" if self.kind == "wrong" else "queries without their class"
+        units = f"{self.trials:,} {of}"
+        if self.unit == "class":
+            units = f"{of} of {self.trials:,} classes"
+        sure = f"with {self.confidence:.4g} confidence"
+        if not self.is_met:
+            return (
+                f"False accepts: NO threshold keeps them at {self.target:.4g} {sure}; "
+                f"nothing is accepted. {units} vouch for {self.bound:.4g} at best: "
+                f"{self.more_trials:,} more are needed."
+            )
+        tight = f" {self.tight_trials:,} more would let through nearly all of that."
+        return (
+            f"False accepts: at most {self.bound:.4g} {sure} (target {self.target:.4g}). "
+            f"Accepted: {self.accepted:,} of {units}."
+            + (tight if self.tight_trials else "")
+        )
+
+
 @dataclass
 class CalibrationResults:
     """Thresholds that turn a distance into a decision.
 
     Attributes:
-        cutpoints: By name (`"optimal"` and the targets that can be met), a mapping
-            with `name`, `distance` (the threshold), `value` (the calibration metric
-            there) and each metric there by its name.
+        cutpoints: By name (`"optimal"`, the targets that can be met, and `"target_far"`
+            if a false-accept rate was asked for), a mapping with `name`, `distance` (the
+            threshold), `value` (the calibration metric there) and each metric there by
+            its name.
         thresholds: Columns `[T]` over all thresholds tried: `distance`, each metric by
             its name, and `value`, the calibration metric.
+        false_accepts: What the cutpoint `"target_far"` promises.
+        class_offsets: Label -> what its threshold is above every cutpoint, but for
+            `"target_far"`; 0 for other labels. Empty: all classes have one threshold.
     """
 
     cutpoints: Mapping[str, Mapping[str, Any]]
     thresholds: Mapping[str, Any]
+    false_accepts: FalseAccepts | None = None
+    class_offsets: Mapping[int, float] = dataclasses.field(default_factory=dict)

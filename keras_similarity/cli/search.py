@@ -13,7 +13,7 @@ import numpy as np
 
 from keras_similarity.backend import require_keras
 from keras_similarity.cli.errors import CommandError
-from keras_similarity.types import Floats, Lookup
+from keras_similarity.types import Floats, Ints, Lookup
 
 
 def add_command(commands: Any) -> None:
@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> None:
     model = load_model(options.model)
     pictures = read_pictures(model.preprocessing, options.pictures)
     lookups = model.lookup(pictures, k=options.k, verbose=0)
-    matches = find_matches(model, lookups.distances)
+    matches = find_matches(model, lookups.distances, lookups.labels)
     for path, neighbors, is_match in zip(options.pictures, lookups, matches, strict=True):
         print(format_neighbors(path, neighbors, is_match, model.class_names))
 
@@ -103,15 +103,18 @@ def read_pictures(preprocessing: Any, paths: Sequence[str]) -> Floats:
         raise CommandError(str(error)) from error
 
 
-def find_matches(model: Any, distances: Floats) -> Sequence[Sequence[bool] | None]:
+def find_matches(
+    model: Any, distances: Floats, labels: Ints | None = None
+) -> Sequence[Sequence[bool] | None]:
     """Are neighbours at these distances `[Q, K]` matches, row by row?
 
-    By the cutpoint "optimal"; `None` for each row if the model is not calibrated.
+    By the cutpoint "optimal"; `None` for each row if the model is not calibrated. Their
+    labels `[Q, K]` matter where classes have thresholds of their own.
     """
     index = model.indexer
     if not index.is_calibrated:
         return [None] * len(distances)
-    return index.is_within(distances, cutpoint="optimal").tolist()
+    return index.is_within(distances, cutpoint="optimal", labels=labels).tolist()
 
 
 def format_neighbors(

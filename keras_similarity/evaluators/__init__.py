@@ -5,6 +5,7 @@ from keras_similarity.evaluators.base import Evaluator, register, registry
 from keras_similarity.evaluators.comparison import Comparison, compare
 from keras_similarity.evaluators.evaluate import evaluate
 from keras_similarity.evaluators.evaluation import Evaluation, Interval
+from keras_similarity.evaluators.false_accepts import Trials, false_accept_threshold
 from keras_similarity.evaluators.lookup_columns import (
     round_distances,
     unpack_lookup_distances,
@@ -23,9 +24,11 @@ __all__ = [
     "Evaluator",
     "Interval",
     "MemoryEvaluator",
+    "Trials",
     "compare",
     "deserialize",
     "evaluate",
+    "false_accept_threshold",
     "get",
     "register",
     "round_distances",

@@ -87,8 +87,18 @@ class Evaluator(ABC):
         distance_rounding: int | None = 8,
         metric_rounding: int | None = 6,
         verbose: int = 1,
+        *,
+        target_far: float | None = None,
+        confidence: float = 0.95,
+        unit: str = "query",
+        impostors: Sequence[Sequence[Lookup]] | None = None,
+        per_class: bool = False,
     ) -> CalibrationResults:
         """Thresholds that reach the best value, and given values, of a metric.
+
+        Also one that keeps the rate of false accepts: for any target and number of
+        queries, at most `1 - confidence` of all calibrations give a threshold with a
+        larger rate. `evaluators.false_accepts` says what is counted, and proves it.
 
         Args:
             target_labels: Labels `[Q]` of the queries, integers.
@@ -105,6 +115,17 @@ class Evaluator(ABC):
             metric_rounding: Decimals in which values must differ to be told apart;
                 `None`: all. The results hold the values as they are.
             verbose: 1 allows a long calibration to show its progress.
+            target_far: The rate of false accepts that the cutpoint `"target_far"` is to
+                keep, between 0 and 1; `None`: no such cutpoint. An index hands the last
+                five arguments over only where they are used.
+            confidence: How often it does, between 0 and 1.
+            unit: What is drawn independently: `"query"`, or `"class"` where queries of a
+                class are much alike.
+            impostors: Lookups of the same queries with their own classes left out: each
+                is a trial then. `None`: the queries that the matcher answers wrongly are.
+            per_class: A threshold for each class, shrunk towards that of all: see
+                `evaluators.class_offsets`. Cutpoints are those of all classes; the
+                results' `class_offsets` are to be added. `"target_far"` has none.
 
         Raises:
             ValueError: If there are no lookups, or arguments do not fit.

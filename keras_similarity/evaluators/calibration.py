@@ -12,6 +12,9 @@ from keras_similarity.types import Floats
 
 Columns = Mapping[str, Any]
 
+#: Name of the cutpoint that keeps a rate of false accepts.
+TARGET_FAR = "target_far"
+
 
 def candidate_thresholds(lookup_distances: Floats) -> Floats:
     """All distances that occur, ascending: no other threshold changes a count."""

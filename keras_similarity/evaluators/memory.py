@@ -13,18 +13,28 @@ from keras_similarity.classification_metrics import (
     ClassificationMetric,
     make_classification_metric,
 )
+from keras_similarity.evaluators.answers import Answers
 from keras_similarity.evaluators.base import Evaluator, register
 from keras_similarity.evaluators.calibration import (
+    TARGET_FAR,
     candidate_thresholds,
     cutpoint,
     cutpoint_indices,
+)
+from keras_similarity.evaluators.false_accepts import (
+    check_target,
+    false_accept_threshold,
 )
 from keras_similarity.evaluators.lookup_columns import (
     round_distances,
     unpack_lookup_distances,
     unpack_lookup_labels,
 )
-from keras_similarity.matchers import ClassificationMatch, make_classification_matcher
+from keras_similarity.matchers import (
+    ClassificationMatch,
+    MatchPerClass,
+    make_classification_matcher,
+)
 from keras_similarity.matchers.base import check_lookup_columns
 from keras_similarity.retrieval_metrics import RetrievalMetric, compute_match_mask
 from keras_similarity.retrieval_metrics.base import check_retrieval_metrics
@@ -32,6 +42,8 @@ from keras_similarity.types import CalibrationResults, Lookup
 
 # Keys of results that are no metric's.
 _RESERVED = ("distance", "name", "value")
+# Names of cutpoints that are no target's.
+_CUTPOINTS = {"optimal": "the best value", TARGET_FAR: "a false-accept rate"}
 
 
 @register("memory")
@@ -112,31 +124,63 @@ class MemoryEvaluator(Evaluator):
         distance_rounding: int | None = 8,
         metric_rounding: int | None = 6,
         verbose: int = 1,
+        *,
+        target_far: float | None = None,
+        confidence: float = 0.95,
+        unit: str = "query",
+        impostors: Sequence[Sequence[Lookup]] | None = None,
+        per_class: bool = False,
     ) -> CalibrationResults:
         targets = _check_targets(thresholds_targets)
         metric = make_classification_metric(calibration_metric)
-        lookup_labels = unpack_lookup_labels(lookups)
-        distances = unpack_lookup_distances(lookups, distance_rounding=distance_rounding)
-        if not np.isfinite(distances).any():
+        matcher = make_classification_matcher(matcher)
+        answers = Answers.of(target_labels, lookups, matcher, distance_rounding)
+        if not np.isfinite(answers.lookup_distances).any():
             raise ValueError("lookups must not be empty. Is there no data in the index?")
-        thresholds = self.evaluate_classification(
-            query_labels=check_labels(
-                target_labels, name="target_labels", rows=len(distances)
-            ),
-            lookup_labels=lookup_labels,
-            lookup_distances=distances,
-            distance_thresholds=candidate_thresholds(distances),
-            metrics=[*extra_metrics, metric],
-            matcher=matcher,
-            distance_rounding=None,  # They are.
-            verbose=verbose,
-        )
-        thresholds["value"] = thresholds[metric.name]
+        promised = None
+        if target_far is not None:
+            check_target(target_far, confidence, unit)
+            trials = answers.trials(impostors)
+            promised = false_accept_threshold(trials, target_far, confidence, unit)
+        offsets = answers.class_offsets() if per_class else {}
+
+        def judge(matcher: ClassificationMatch, thresholds: Any) -> dict[str, Any]:
+            metrics = [*extra_metrics, metric]
+            columns = self._judged(answers, thresholds, metrics, matcher, verbose)
+            return {**columns, "value": columns[metric.name]}
+
+        deciding = MatchPerClass(matcher, offsets) if offsets else matcher
+        thresholds = judge(deciding, candidate_thresholds(answers.lookup_distances))
         indices = cutpoint_indices(thresholds["value"], targets, metric, metric_rounding)
         cutpoints = {
             name: cutpoint(name, index, thresholds) for name, index in indices.items()
         }
-        return CalibrationResults(cutpoints=cutpoints, thresholds=thresholds)
+        if promised:
+            # Beside a threshold that accepts nothing, as others have smaller ones.
+            columns = judge(matcher, [-np.inf, promised[0]])
+            cutpoints[TARGET_FAR] = cutpoint(TARGET_FAR, 1, columns)
+        promise = promised[1] if promised else None
+        return CalibrationResults(cutpoints, thresholds, promise, offsets)
+
+    def _judged(
+        self,
+        answers: Answers,
+        thresholds: Any,
+        metrics: Sequence[str | ClassificationMetric],
+        matcher: ClassificationMatch,
+        verbose: int,
+    ) -> dict[str, Any]:
+        """Classification metrics of lookups, at thresholds."""
+        return self.evaluate_classification(
+            query_labels=answers.query_labels,
+            lookup_labels=answers.lookup_labels,
+            lookup_distances=answers.lookup_distances,
+            distance_thresholds=thresholds,
+            metrics=metrics,
+            matcher=matcher,
+            distance_rounding=None,  # They are.
+            verbose=verbose,
+        )
 
 
 def _classification_metrics(
@@ -159,9 +203,9 @@ def _check_targets(targets: Mapping[str, float] | None) -> dict[str, float]:
             raise ValueError(
                 f"`thresholds_targets` must hold numbers. Received: {name}={target}."
             )
-    if "optimal" in checked:
+    for name in checked.keys() & _CUTPOINTS.keys():
         raise ValueError(
-            "`thresholds_targets` must not name a target 'optimal': that is the cutpoint "
-            "of the best value. Choose another name."
+            f"`thresholds_targets` must not name a target {name!r}: that is the cutpoint "
+            f"of {_CUTPOINTS[name]}. Choose another name."
         )
     return checked

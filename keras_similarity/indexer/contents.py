@@ -197,6 +197,10 @@ class Contents:
         """Embeddings `[n, D]` of rows."""
         return self._reader()(rows)[0]
 
+    def labels(self, rows: Ints) -> Ints:
+        """Labels `[n]` of rows; `types.NO_LABEL` where there is none."""
+        return self.store.labels(rows)
+
     def size(self) -> int:
         """Number of rows that are not deleted."""
         return self.store.size()

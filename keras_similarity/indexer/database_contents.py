@@ -132,7 +132,7 @@ class DatabaseContents:
     def verify(self) -> None:
         """Nothing is mapped."""
 
-    # For `recall` and `tune`.
+    # For `recall`, `tune`, `calibrate` and `centers`.
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
@@ -148,6 +148,10 @@ class DatabaseContents:
     def vectors(self, rows: Ints) -> Floats:
         """Embeddings `[n, D]` of rows."""
         return self._numbered.records(rows)[0]
+
+    def labels(self, rows: Ints) -> Ints:
+        """Labels `[n]` of rows; `types.NO_LABEL` where there is none."""
+        return self._numbered.labels(rows)
 
     def nearest(self, embeddings: Floats, k: int) -> Ints:
         """Rows `[Q, k]` that the database finds."""

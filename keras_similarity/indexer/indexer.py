@@ -13,6 +13,7 @@ from keras_similarity.databases import Database
 from keras_similarity.distances import Distance
 from keras_similarity.evaluators import Evaluator
 from keras_similarity.indexer.calibration import Calibration
+from keras_similarity.indexer.centers import class_centers
 from keras_similarity.indexer.changes import Changes
 from keras_similarity.indexer.database_contents import contents_of
 from keras_similarity.indexer.decisions import Decisions
@@ -31,6 +32,7 @@ from keras_similarity.registry import custom_objects_scope
 from keras_similarity.search import Search
 from keras_similarity.search.base import check_positive
 from keras_similarity.stores import Store
+from keras_similarity.types import Ints
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -139,6 +141,10 @@ class Indexer(Changes, Finding, Decisions):
         """Number of examples that a lookup may find."""
         return self._contents.searchable()
 
+    def _labels(self) -> Ints:
+        with self._contents.reading():
+            return self._contents.labels(self._contents.searchable_rows())
+
     def stats(self) -> dict[str, Any]:
         """`num_lookups`, `size`, and `query_performance` of the last lookups.
 
@@ -159,6 +165,50 @@ class Indexer(Changes, Finding, Decisions):
         """The first examples: columns `embeddings`, `data`, `labels`; 0 means all."""
         self.verify()
         return self.kv_store.to_data_frame(num_items)
+
+    def centers(self, search: Search | str | Mapping[str, Any] = "linear") -> Indexer:
+        """An index of one row a class, the mean of its examples.
+
+        With few examples a class (few-shot matching) a mean is a steadier neighbour than
+        any of them. Calibrate it on its own, and match with it: its distances are others.
+        Its ids are the labels, and the metadata `examples` counts the rows of a class.
+        It holds what the index holds now; examples that are added later change nothing.
+
+        Args:
+            search: As of the constructor.
+
+        Raises:
+            IndexError: If no example has a label.
+
+        Reference:
+            [Snell et al., 2017](https://arxiv.org/abs/1703.05175)
+
+        Example:
+            >>> from keras_similarity.indexer import Indexer
+            >>> index = Indexer(embedding_size=1, distance="euclidean")
+            >>> index.batch_add([[0.0], [2.0], [7.0]], labels=[3, 3, 8])
+            [0, 1, 2]
+            >>> neighbors = index.centers().single_lookup([4.5], k=2)
+            >>> [(neighbor.label, neighbor.distance) for neighbor in neighbors]
+            [(8, 2.5), (3, 3.5)]
+        """
+        means, labels, counts = class_centers(
+            self._contents, self.distance, self.embedding_size
+        )
+        if not len(labels):
+            raise IndexError("The index must have examples with labels: add some first.")
+        index = Indexer(
+            self.embedding_size,
+            self.distance,
+            search,
+            evaluator=self.evaluator,
+            embedding_output=self.embedding_output,
+            stat_buffer_size=self.stat_buffer_size,
+        )
+        metadata = {"examples": counts.tolist()}
+        index.batch_add(means, labels, ids=labels, metadata=metadata, verbose=0)
+        index.model = self.model
+        return index
 
     # Files.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,9 +16,15 @@ from keras_similarity.classification_metrics import (
 from keras_similarity.distances import Distance
 from keras_similarity.evaluators import Evaluator, round_distances
 from keras_similarity.indexer.calibration import Calibration, negated
-from keras_similarity.matchers import ClassificationMatch, make_classification_matcher
+from keras_similarity.matchers import (
+    ClassificationMatch,
+    MatchPerClass,
+    make_classification_matcher,
+)
 from keras_similarity.retrieval_metrics import RetrievalMetric
 from keras_similarity.types import NO_LABEL, Bools, Floats, Ints, Lookups
+
+logger = logging.getLogger(__name__)
 
 # Decimals in which distances are told apart, in calibrating and in matching.
 _DISTANCE_ROUNDING = 8
@@ -57,9 +64,12 @@ class Judge:
         metrics: Sequence[str | ClassificationMetric],
         matcher: str | ClassificationMatch,
         verbose: int,
+        offsets: Mapping[int, float] | None = None,
     ) -> dict[str, Any]:
         """Columns over the thresholds; see `Indexer.evaluate_classification`."""
         thresholds = np.asarray(thresholds, "float32")
+        if offsets:
+            matcher = MatchPerClass(matcher, self._cost_offsets(offsets))
         results = self.evaluator.evaluate_classification(
             query_labels=labels,
             lookup_labels=lookups.labels,
@@ -82,9 +92,19 @@ class Judge:
         matcher: str | ClassificationMatch,
         extra_metrics: Sequence[str | ClassificationMetric],
         verbose: int,
+        impostors: Lookups | None = None,
+        **options: Any,
     ) -> Calibration:
-        """Cutpoints and thresholds; see `Indexer.calibrate`."""
+        """Cutpoints and thresholds; see `Indexer.calibrate`.
+
+        Args:
+            impostors: Lookups without the queries' own classes, if those are trials.
+            **options: Of `Evaluator.calibrate`, of the package's own kind: left out
+                where nobody asks for them, since another evaluator may not know them.
+        """
         metric = make_classification_metric(metric)
+        if impostors is not None:
+            options["impostors"] = self._costs(impostors)
         results = self.evaluator.calibrate(
             target_labels=labels,
             lookups=self._costs(lookups),
@@ -94,6 +114,7 @@ class Judge:
             extra_metrics=list(extra_metrics),
             distance_rounding=_DISTANCE_ROUNDING,
             verbose=verbose,
+            **options,
         )
         is_similarity = self.distance.is_similarity
         return Calibration(metric, negated(results) if is_similarity else results)
@@ -101,25 +122,50 @@ class Judge:
     def match(
         self,
         lookups: Lookups,
-        thresholds: Mapping[str, float],
+        calibration: Calibration,
         no_match_label: int,
         matcher: str | ClassificationMatch,
     ) -> dict[str, list[int]]:
-        """Name of each threshold -> one label a query; see `Indexer.match`."""
-        labels, costs = make_classification_matcher(matcher).derive_match(
-            lookups.labels, self._rounded_costs(lookups.distances)
-        )
-        labels, costs = labels[:, 0], costs[:, 0]
+        """Name of each cutpoint -> one label a query; see `Indexer.match`."""
+        matcher = make_classification_matcher(matcher)
+        costs = self._rounded_costs(lookups.distances)
         matches = {}
-        for name, threshold in thresholds.items():
-            is_match = (costs <= self._bound(threshold)) & (labels != NO_LABEL)
-            matches[name] = np.where(is_match, labels, no_match_label).tolist()
-        return matches
+        for offsets, names in calibration.cutpoints_by_offsets():
+            deciding = matcher
+            if offsets:
+                deciding = MatchPerClass(matcher, self._cost_offsets(offsets))
+            labels, derived = map(np.ravel, deciding.derive_match(lookups.labels, costs))
+            for name in names:
+                bound = self._bound(calibration.distances[name])
+                is_match = (derived <= bound) & (labels != NO_LABEL)
+                if (labels[is_match] == no_match_label).any():
+                    logger.warning(
+                        "`no_match_label` is a class, too: matches of the class %d look "
+                        "unknown. Give another number.",
+                        no_match_label,
+                    )
+                matches[name] = np.where(is_match, labels, no_match_label).tolist()
+        return {name: matches[name] for name in calibration.distances}
 
-    def is_within(self, distances: Any, threshold: float) -> Bools:
+    def is_within(
+        self,
+        distances: Any,
+        threshold: float,
+        labels: Any = None,
+        offsets: Mapping[int, float] | None = None,
+    ) -> Bools:
         """Does each distance lie within the threshold, by the rule of `match`?"""
         costs = self._rounded_costs(np.asarray(distances, "float32"))
+        if offsets and labels is not None:
+            # Each neighbour on its own, as though it was the nearest.
+            columns = np.reshape(labels, (-1, 1)), costs.reshape(-1, 1)
+            nearest = MatchPerClass("match_nearest", self._cost_offsets(offsets))
+            costs = nearest.derive_match(*columns)[1].reshape(costs.shape)
         return costs <= self._bound(threshold)
+
+    def _cost_offsets(self, offsets: Mapping[int, float]) -> dict[int, float]:
+        sign = -1.0 if self.distance.is_similarity else 1.0
+        return {label: sign * offset for label, offset in offsets.items()}
 
     def _costs(self, lookups: Lookups) -> Lookups:
         return replace(lookups, distances=self.distance.to_cost(lookups.distances))

@@ -21,10 +21,22 @@ def summary_text(index: Indexer, calibration: Calibration | None) -> str:
         "distance": str(index.distance),
         "search": type(index.search).__name__,
         "store": type(index.kv_store).__name__,
-        "calibrated": f"by {calibration.metric}" if calibration else "no",
+        "calibrated": _calibrated(index, calibration) if calibration else "no",
     }
     text = "\n".join(f"{name + ':':<16}{value}" for name, value in lines.items())
-    return f"{text}\n{calibration.table(4)}" if calibration else text
+    return f"{text}\n{calibration.text(4)}" if calibration else text
+
+
+def _calibrated(index: Indexer, calibration: Calibration) -> str:
+    """By which metric, with what, and if that was another index."""
+    text = f"by {calibration.metric}"
+    made = calibration.made_with
+    if not made:  # Saved by an earlier version.
+        return text
+    text += f", {made['matcher']}, k={made['k']}"
+    if made["examples"] != index.searchable():
+        text += f", when there were {made['examples']:,} examples: calibrate again"
+    return text
 
 
 def stats_text(stats: Mapping[str, Any]) -> str:

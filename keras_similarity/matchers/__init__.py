@@ -3,6 +3,8 @@
 from keras_similarity.matchers.base import ClassificationMatch, register, registry
 from keras_similarity.matchers.majority_vote import MatchMajorityVote
 from keras_similarity.matchers.nearest import MatchNearest
+from keras_similarity.matchers.per_class import MatchPerClass
+from keras_similarity.matchers.weighted_vote import MatchWeightedVote
 
 get = registry.get
 serialize = registry.serialize
@@ -13,6 +15,8 @@ __all__ = [
     "ClassificationMatch",
     "MatchMajorityVote",
     "MatchNearest",
+    "MatchPerClass",
+    "MatchWeightedVote",
     "deserialize",
     "get",
     "make_classification_matcher",

@@ -9,11 +9,12 @@ import numpy as np
 
 from keras_similarity.arrays import check_labels
 from keras_similarity.classification_metrics import make_classification_metric
+from keras_similarity.distances import Distance
 from keras_similarity.indexer import Indexer
 from keras_similarity.matchers import make_classification_matcher
 from keras_similarity.models.indexed_model import IndexedModel, known_rows
 from keras_similarity.search.base import check_positive
-from keras_similarity.types import CalibrationResults, Ints
+from keras_similarity.types import UNKNOWN_LABEL, CalibrationResults, Ints
 
 
 class DecidingModel(IndexedModel):
@@ -30,10 +31,13 @@ class DecidingModel(IndexedModel):
         extra_metrics: Sequence[Any] = ("precision", "recall"),
         rounding: int = 2,
         verbose: int = 1,
+        **kwargs: Any,
     ) -> CalibrationResults:
         """Chooses the distances below which a neighbour counts as a match.
 
         Use examples that the model was not trained on and that are not in the index.
+        With `target_far=0.001` the results have a cutpoint `"target_far"`, which keeps
+        the rate of false accepts at or below that, with 95 % confidence.
 
         Args:
             x: Inputs `[N, ...]`.
@@ -47,9 +51,11 @@ class DecidingModel(IndexedModel):
             extra_metrics: Also reported for each threshold.
             rounding: Digits in the printed table.
             verbose: Print the cutpoints?
+            **kwargs: Of `Indexer.calibrate`, which explains them: `target_far`,
+                `confidence`, `trials`, `unit` and `per_class`.
 
         Raises:
-            ValueError: If the index is empty.
+            ValueError: If the index is empty, or an argument is not known.
         """
         self._check_has_index()
         k = check_positive("k", k)
@@ -67,13 +73,14 @@ class DecidingModel(IndexedModel):
             extra_metrics=extra_metrics,
             rounding=rounding,
             verbose=verbose,
+            **kwargs,
         )
 
     def match(
         self,
         x: Any,
         cutpoint: str = "optimal",
-        no_match_label: int = -1,
+        no_match_label: int = UNKNOWN_LABEL,
         k: int = 1,
         matcher: Any = "match_nearest",
         verbose: int = 0,
@@ -83,7 +90,8 @@ class DecidingModel(IndexedModel):
         Args:
             x: Inputs `[N, ...]`.
             cutpoint: Which threshold of the calibration; `"all"` for a mapping of all.
-            no_match_label: Stands for no match.
+            no_match_label: Stands for unknown. Choose another number if the index has
+                examples of the class -1.
             k: Neighbours that the matcher sees.
             matcher: As in `calibrate`.
             verbose: Show progress?
@@ -154,35 +162,53 @@ class DecidingModel(IndexedModel):
         """
         index = self._calibrated_index()
         k = check_positive("k", k)
-        thresholds = [cutpoint["distance"] for cutpoint in index.cutpoints.values()]
-        found = index.evaluate_classification(
-            self.embed(x, verbose=verbose),
-            target_labels=_checked_labels(y, x),
-            distance_thresholds=thresholds,
-            metrics=[*extra_metrics, index.get_calibration_metric()],
-            matcher=matcher,
-            k=k,
-            verbose=0,
-        )
-        # The columns go from the strictest threshold to the laxest.
-        order = np.argsort(index.distance.to_cost(np.asarray(thresholds)), kind="stable")
-        columns = np.argsort(order).tolist()
-        return {
-            name: {
-                **{metric: values[[column]] for metric, values in found.items()},
-                "distance": cutpoint["distance"],
-                "name": name,
+        embeddings = self.embed(x, verbose=verbose)
+        labels = _checked_labels(y, x)
+        judged: dict[str, dict[str, Any]] = {}
+        # Not all cutpoints have thresholds of classes: those are judged on their own.
+        for has_offsets in (False, True):
+            cutpoints = {
+                name: cutpoint
+                for name, cutpoint in index.cutpoints.items()
+                if bool(index.class_offsets(name)) == has_offsets
             }
-            for (name, cutpoint), column in zip(
-                index.cutpoints.items(), columns, strict=True
-            )
-        }
+            if cutpoints:
+                found = index.evaluate_classification(
+                    embeddings,
+                    target_labels=labels,
+                    distance_thresholds=[cut["distance"] for cut in cutpoints.values()],
+                    metrics=[*extra_metrics, index.get_calibration_metric()],
+                    matcher=matcher,
+                    k=k,
+                    verbose=0,
+                    class_offsets=index.class_offsets(next(iter(cutpoints))),
+                )
+                judged |= _by_cutpoint(found, cutpoints, index.distance)
+        return {name: judged[name] for name in index.cutpoints}
 
     def _calibrated_index(self) -> Indexer:
         index = self._filled_index()
         if not index.is_calibrated:
             raise ValueError("The model is not calibrated. Call `calibrate()` first.")
         return index
+
+
+def _by_cutpoint(
+    found: Mapping[str, Any], cutpoints: Mapping[str, Any], distance: Distance
+) -> dict[str, dict[str, Any]]:
+    """What was found at each cutpoint, by its name."""
+    thresholds = np.asarray([cutpoint["distance"] for cutpoint in cutpoints.values()])
+    # The columns go from the strictest threshold to the laxest.
+    order = np.argsort(distance.to_cost(thresholds), kind="stable")
+    columns = np.argsort(order).tolist()
+    return {
+        name: {
+            **{metric: values[[column]] for metric, values in found.items()},
+            "distance": cutpoint["distance"],
+            "name": name,
+        }
+        for (name, cutpoint), column in zip(cutpoints.items(), columns, strict=True)
+    }
 
 
 def _checked_labels(y: Any, x: Any) -> Ints:

@@ -128,3 +128,15 @@ def test_without_a_calibration_nothing_is_said_of_matches():
 )
 def test_class_names_can_be_told_apart(label, text):
     assert class_name(label, NAMES) == text
+
+
+def test_classes_with_thresholds_of_their_own_match_by_those():
+    model, random = Model("euclidean"), np.random.default_rng(0)
+    # Right answers of class 0 lie near, those of class 1 far.
+    labels = np.arange(60) % 2
+    places = np.array([[1.0, 0.0], [0.0, 1.0]])[labels]
+    queries = places + np.array([[0.1, 0.1], [0.4, 0.4]])[labels] * random.random((60, 2))
+    model.indexer.calibrate(queries, labels, per_class=True, verbose=0)
+    near, far = model.indexer.class_thresholds().values()
+    distances, names = np.full((1, 2), (near + far) / 2), np.array([[0, 1]])
+    assert find_matches(model, distances, names) == [[False, True]]

@@ -6,7 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_similarity import matchers
-from keras_similarity.matchers import ClassificationMatch, MatchMajorityVote, MatchNearest
+from keras_similarity.matchers import (
+    ClassificationMatch,
+    MatchMajorityVote,
+    MatchNearest,
+    MatchWeightedVote,
+)
 from keras_similarity.types import NO_LABEL
 
 pytestmark = pytest.mark.keras_free
@@ -174,7 +179,7 @@ def test_unknown_names(identifier):
         matchers.make_classification_matcher(identifier)
 
 
-@pytest.mark.parametrize("cls", [MatchNearest, MatchMajorityVote])
+@pytest.mark.parametrize("cls", [MatchNearest, MatchMajorityVote, MatchWeightedVote])
 @pytest.mark.parametrize("thresholds", [None, [0.5, 0.25, INF]])
 def test_config_goes_through_json(cls, thresholds):
     matcher = cls(name="mine")
