@@ -1,5 +1,6 @@
 """Judging lookups, and choosing the thresholds that turn distances into decisions."""
 
+from keras_similarity.evaluators.auditing import Audit, audit
 from keras_similarity.evaluators.base import Evaluator, register, registry
 from keras_similarity.evaluators.lookup_columns import (
     round_distances,
@@ -13,8 +14,10 @@ serialize = registry.serialize
 deserialize = registry.deserialize
 
 __all__ = [
+    "Audit",
     "Evaluator",
     "MemoryEvaluator",
+    "audit",
     "deserialize",
     "get",
     "register",
