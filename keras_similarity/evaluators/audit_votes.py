@@ -47,7 +47,8 @@ def count_votes(labels: Ints, found: Ints, costs: Floats) -> Votes:
         part = slice(start, start + step)
         voters = place[found[part]]  # [n, K]
         is_own = voters == place[part, None]
-        weights = _nearness(costs[part]) / (sizes[voters] - is_own + 1.0)
+        # Not by the size alone: one row of a class of its own would outvote many.
+        weights = _nearness(costs[part]) / (sizes[voters] - is_own + found.shape[1])
         weights /= weights.sum(axis=1, keepdims=True)
         same = voters[:, :, None] == voters[:, None, :]
         shares[part] = np.einsum("nkl,nl->nk", same, weights)

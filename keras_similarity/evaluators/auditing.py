@@ -64,8 +64,8 @@ def audit(
     Each row's `k` nearest other rows vote. A vote weighs `exp(-(c - c_1) / (c_k - c_1))`,
     where `c` is the neighbour's cost and `c_1` and `c_k` are those of the nearest and of
     the farthest of the `k`, divided by the number of rows of its class (without the row
-    that asks) plus 1, so that large classes do not win by their size. Use embeddings of a
-    model that did not learn these labels: one that did has learned the errors, too.
+    that asks) plus `k`, so that large classes do not win by their size. Use embeddings
+    of a model that did not learn these labels: one that did has learned the errors, too.
 
     Compares all rows with all, and keeps `k` neighbours of each: 60,000 rows of 64
     features take 300 MB.
