@@ -48,6 +48,14 @@ def plot_audit(
 
     Raises:
         ValueError: If there are fewer pictures than rows.
+
+    Example:
+        >>> import numpy as np
+        >>> from keras_similarity.evaluators import audit
+        >>> from keras_similarity.visualization import plot_audit
+        >>> pictures = np.random.default_rng(0).random((9, 8, 8))
+        >>> found = audit(pictures.reshape(9, -1), [0, 0, 0, 0, 1, 1, 1, 1, 2], k=3)
+        >>> figure = plot_audit(found, pictures)
     """
     needed = len(audit.label_errors) + len(audit.singletons)
     if len(pictures) < needed:

@@ -125,6 +125,12 @@ def plot_confusion(
     Raises:
         ValueError: If the lengths differ, if there is nothing to show, or if a true
             class is negative.
+
+    Example:
+        >>> from keras_similarity.visualization import plot_confusion
+        >>> figure = plot_confusion([0, 1, 1, 2], [0, 1, 2, 2], max_classes=2)
+        >>> figure.axes[0].get_title()
+        'The 2 most confused of 3 classes'
     """
     if max_classes < 1:
         raise ValueError(

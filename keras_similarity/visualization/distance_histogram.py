@@ -52,6 +52,11 @@ def plot_distances(
     Raises:
         ValueError, TypeError: If arguments do not fit, or there is no positive pair or
             no negative one.
+
+    Example:
+        >>> from keras_similarity.visualization import plot_distances
+        >>> points, labels = [[0.0], [1.0], [3.0], [5.5]], [0, 0, 1, 1]
+        >>> figure = plot_distances(points, labels, "euclidean", threshold=2.7)
     """
     rows = check_rows(embeddings, labels, distance, None, key_embeddings, key_labels)
     (counts,) = count_pairs(rows).counts()

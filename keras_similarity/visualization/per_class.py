@@ -46,6 +46,12 @@ def plot_per_class(
 
     Raises:
         ValueError: If no class has a value, or `max_classes` is less than 1.
+
+    Example:
+        >>> from keras_similarity.visualization import plot_per_class
+        >>> figure = plot_per_class({0: 0.9, 1: 0.4}, ["cat", "dog"])
+        >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
+        ['dog', 'cat']
     """
     labels = np.array([label for label, value in values.items() if not np.isnan(value)])
     if len(labels) == 0 or max_classes < 1:

@@ -43,6 +43,12 @@ def plot_roc(
 
     Raises:
         ValueError: If there is no curve.
+
+    Example:
+        >>> from keras_similarity.set_metrics import roc_curve
+        >>> from keras_similarity.visualization import plot_roc
+        >>> curve = roc_curve([[0.0], [1.0], [3.0]], [0, 0, 1], "euclidean")
+        >>> figure = plot_roc({"my model": curve}, thresholds={"my model": 1.5})
     """
     named = {"": curves} if isinstance(curves, ROCCurve) else dict(curves)
     if not named:

@@ -54,6 +54,16 @@ def plot_worst_queries(
 
     Raises:
         ValueError: If there is no query, or if the arguments differ in length.
+
+    Example:
+        >>> import numpy as np
+        >>> from keras_similarity.types import Lookup
+        >>> from keras_similarity.visualization import plot_worst_queries
+        >>> pictures = np.zeros((2, 8, 8))
+        >>> lookups = [[Lookup(1, 0.1, 7, id=1)], [Lookup(1, 0.3, 7, id=0)]]
+        >>> figure = plot_worst_queries(
+        ...     pictures, [7, 9], lookups, key_pictures=pictures, max_queries=1
+        ... )
     """
     labels = check_labels(labels, rows=len(queries))
     if len(queries) == 0 or len(lookups) != len(queries) or max_queries < 1:
