@@ -12,10 +12,9 @@ from keras_similarity.backend import import_optional
 from keras_similarity.cli.judge import Verdict
 from keras_similarity.cli.split import Split
 from keras_similarity.datasets import Dataset
-from keras_similarity.types import Ints
 from keras_similarity.visualization import (
-    confusion_matrix,
     plot_calibration,
+    plot_confusion,
     plot_neighbors,
     plot_projection,
 )
@@ -56,7 +55,7 @@ def draw_figures(
         "neighbors": _draw_neighbors(model, dataset, split, verdict, random),
         "calibration": plot_calibration(
             verdict.calibration, distance_name="cosine distance"
-        ).figure,
+        ),
         "confusion_matrix": _draw_confusion(model, dataset, split),
         "projection": _draw_projection(model, dataset, split, random),
     }
@@ -118,35 +117,17 @@ def _draw_neighbors(
 def _draw_confusion(model: Any, dataset: Dataset, split: Split) -> Any:
     y_true = dataset.y_test[split.evaluation]
     y_pred = np.asarray(model.match(dataset.x_test[split.evaluation]))
-    classes = _most_confused(y_true, y_pred, _CONFUSED_CLASSES)
     total = len(np.unique(y_true))
-    which = (
-        f"{total}"
-        if len(classes) == total
-        else f"{len(classes)} most confused of {total}"
-    )
-    axes, _ = confusion_matrix(
+    which = f"{total}"
+    if total > _CONFUSED_CLASSES:
+        which = f"{_CONFUSED_CLASSES} most confused of {total}"
+    return plot_confusion(
         y_pred,
         y_true,
-        labels=dataset.class_names,
+        dataset.class_names,
+        max_classes=_CONFUSED_CLASSES,
         title=f"Matches of the {which} unseen classes",
-        show=False,
-        classes=classes.tolist(),
     )
-    return axes.figure
-
-
-def _most_confused(y_true: Ints, y_pred: Ints, number: int) -> Ints:
-    """Up to `number` classes, sorted: those of the commonest errors first, in pairs."""
-    is_wrong = y_true != y_pred
-    pairs, counts = np.unique(
-        np.stack([y_true, y_pred], axis=1)[is_wrong], axis=0, return_counts=True
-    )
-    # Of equally common errors first those between two classes, then missing matches.
-    order = np.lexsort((pairs[:, 1] < 0, -counts))
-    classes = [label for label in pairs[order].ravel().tolist() if label >= 0]
-    ranked = dict.fromkeys([*classes, *np.unique(y_true).tolist()])
-    return np.sort(np.array(list(ranked)[:number], dtype="int64"))
 
 
 def _draw_projection(model: Any, dataset: Dataset, split: Split, random: Any) -> Any:

@@ -1,6 +1,7 @@
 """Judging lookups, and choosing the thresholds that turn distances into decisions."""
 
 from keras_similarity.evaluators.accuracy_calculator import AccuracyCalculator
+from keras_similarity.evaluators.auditing import Audit, audit
 from keras_similarity.evaluators.base import Evaluator, register, registry
 from keras_similarity.evaluators.comparison import Comparison, compare
 from keras_similarity.evaluators.evaluate import evaluate
@@ -19,12 +20,14 @@ deserialize = registry.deserialize
 
 __all__ = [
     "AccuracyCalculator",
+    "Audit",
     "Comparison",
     "Evaluation",
     "Evaluator",
     "Interval",
     "MemoryEvaluator",
     "Trials",
+    "audit",
     "compare",
     "deserialize",
     "evaluate",

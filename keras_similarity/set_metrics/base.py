@@ -151,7 +151,8 @@ def compute_all(
     The other arguments are those of `SetMetric.compute`.
 
     Returns:
-        Name of each metric -> its value, or its values `[R]` with `weights`.
+        Name of each metric, as it was given -> its value, or its values `[R]` with
+        `weights`.
 
     Raises:
         ValueError, TypeError: As `SetMetric.compute`.
@@ -163,8 +164,10 @@ def compute_all(
         {'auroc': 1.0, 'eer': 0.0}
     """
     if not isinstance(metrics, Mapping):
-        found = [get(metric) for metric in metrics]
-        metrics = {metric.name: metric for metric in found}
+        metrics = {
+            metric if isinstance(metric, str) else metric.name: get(metric)
+            for metric in metrics
+        }
     rows = check_rows(
         embeddings,
         labels,

@@ -8,18 +8,11 @@ import numpy as np
 
 from keras_similarity.types import CalibrationResults
 from keras_similarity.visualization.figure import new_figure, show_figure
+from keras_similarity.visualization.styles import line_style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-# Lines differ in dash and marker as well as in colour.
-_STYLES: tuple[dict[str, Any], ...] = (
-    {"color": "#1b6ca8", "linestyle": "solid", "marker": "o"},
-    {"color": "#b5321c", "linestyle": "dashed", "marker": "s"},
-    {"color": "#222222", "linestyle": "dashdot", "marker": "^"},
-    {"color": "#7a4ea3", "linestyle": "dotted", "marker": "D"},
-    {"color": "#2e7d4f", "linestyle": (0, (5, 1, 1, 1, 1, 1)), "marker": "v"},
-)
+    from matplotlib.figure import Figure
 
 
 def plot_calibration(
@@ -29,7 +22,7 @@ def plot_calibration(
     distance_name: str = "distance",
     title: str = "Precision and recall by distance threshold",
     show: bool = False,
-) -> Axes:
+) -> Figure:
     """Draws each metric of a calibration over the thresholds, the chosen one marked.
 
     Args:
@@ -40,7 +33,7 @@ def plot_calibration(
         show: Show the figure, in a window or a notebook.
 
     Returns:
-        The axes; `axes.figure.savefig("calibration.png")` saves the figure.
+        The figure; `figure.savefig("calibration.png")` saves it.
 
     Raises:
         ValueError: If the calibration has no such cutpoint.
@@ -71,7 +64,7 @@ def plot_calibration(
     # Outside, where no curve can run through it.
     figure.legend(loc="outside lower center", ncols=max(len(metrics), 1), frameon=False)
     show_figure("plot_calibration", show=show)
-    return axes
+    return figure
 
 
 def _draw_metric(
@@ -87,12 +80,12 @@ def _draw_metric(
         markevery=(index * step // 4 % max(len(thresholds), 1), step),
         markersize=5,
         linewidth=1.6,
-        **_STYLES[index % len(_STYLES)],
+        **line_style(index),
     )
 
 
 def _mark_cutpoint(axes: Axes, chosen: Any, name: str, index: int) -> None:
-    style = _STYLES[index % len(_STYLES)]
+    style = line_style(index)
     axes.plot(
         float(chosen["distance"]),
         float(chosen[name]),

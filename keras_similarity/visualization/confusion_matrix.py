@@ -14,6 +14,7 @@ from keras_similarity.visualization.text import ClassNames, class_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Up to so many classes the cells hold their values; above, they would not be readable.
 _MAX_ANNOTATED = 30
@@ -75,6 +76,9 @@ def confusion_matrix(
     image = axes.imshow(matrix, cmap=cmap, vmin=0.0, vmax=1.0 if normalize else None)
     bar = figure.colorbar(image, ax=axes, fraction=0.05, pad=0.02)
     bar.set_label("share of the row" if normalize else "examples")
+    if not normalize:
+        bar.locator.set_params(integer=True)
+        bar.update_ticks()
     _name_cells(axes, row_names, [*row_names, *extra])
     if len(rows) <= _MAX_ANNOTATED:
         _write_values(axes, matrix, normalize)
@@ -85,6 +89,84 @@ def confusion_matrix(
     )
     show_figure("confusion_matrix", show=show)
     return axes, matrix
+
+
+def plot_confusion(
+    y_pred: Any,
+    y_true: Any,
+    class_names: ClassNames = None,
+    *,
+    max_classes: int = 20,
+    normalize: bool = True,
+    no_match_label: int = -1,
+    title: str | None = None,
+    show: bool = False,
+) -> Figure:
+    """Draws the confusion matrix of the classes that are confused most.
+
+    With 1,800 classes the whole matrix is a diagonal line; what goes wrong is in a few
+    cells. Those of the commonest errors are shown, worst first: both classes that were
+    taken for each other, side by side, then classes that found no match. What was taken
+    for a class that is not shown is counted in a column "other".
+
+    Args:
+        y_pred: Predicted class ids `[N]`.
+        y_true: True class ids `[N]`, 0 or larger.
+        class_names: Names by class id or by position.
+        max_classes: So many classes are shown, at least 1.
+        normalize: Show shares of each row, or counts?
+        no_match_label: The prediction that stands for "no match".
+        title: Title of the figure; says by default how many classes are shown.
+        show: Show the figure, in a window or a notebook.
+
+    Returns:
+        The figure; `figure.savefig("confusion.png")` saves it.
+
+    Raises:
+        ValueError: If the lengths differ, if there is nothing to show, or if a true
+            class is negative.
+
+    Example:
+        >>> from keras_similarity.visualization import plot_confusion
+        >>> figure = plot_confusion([0, 1, 1, 2], [0, 1, 2, 2], max_classes=2)
+        >>> figure.axes[0].get_title()
+        'The 2 most confused of 3 classes'
+    """
+    if max_classes < 1:
+        raise ValueError(
+            f"`max_classes` must be at least 1. Received: max_classes={max_classes}."
+        )
+    y_true = check_labels(y_true, name="y_true")
+    y_pred = check_labels(y_pred, name="y_pred", rows=len(y_true))
+    classes = _most_confused(y_true, y_pred, max_classes, no_match_label)
+    total = len(np.unique(y_true))
+    which = f"{total} classes"
+    if len(classes) < total:
+        which = f"The {len(classes)} most confused of {total:,} classes"
+    axes, _ = confusion_matrix(
+        y_pred,
+        y_true,
+        normalize,
+        class_names,
+        which if title is None else title,
+        show=show,
+        classes=classes.tolist(),
+        no_match_label=no_match_label,
+    )
+    return axes.figure
+
+
+def _most_confused(y_true: Ints, y_pred: Ints, number: int, no_match: int) -> Ints:
+    """Up to `number` classes: those of the commonest errors first, in pairs."""
+    is_wrong = y_true != y_pred
+    pairs, counts = np.unique(
+        np.stack([y_true, y_pred], axis=1)[is_wrong], axis=0, return_counts=True
+    )
+    # A strict threshold makes so many missing matches that they would hide the others.
+    order = np.lexsort((-counts, pairs[:, 1] == no_match))
+    classes = [label for label in pairs[order].ravel().tolist() if label != no_match]
+    ranked = dict.fromkeys([*classes, *np.unique(y_true).tolist()])
+    return np.array(list(ranked)[:number], dtype="int64")
 
 
 def _shown_classes(

@@ -11,7 +11,12 @@ from keras_similarity.arrays import check_labels
 from keras_similarity.types import Lookup
 from keras_similarity.visualization.figure import new_figure, show_figure
 from keras_similarity.visualization.picture import draw_picture
-from keras_similarity.visualization.text import ClassNames, class_text, is_drawable
+from keras_similarity.visualization.text import (
+    ClassNames,
+    class_text,
+    is_drawable,
+    shorten,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -144,7 +149,7 @@ def draw_neighbor(
     verdict = "right" if neighbor.label == query_label else "wrong"
     draw_picture(axes, neighbor.data, cmap=cmap)
     _draw_frame(axes, verdict)
-    name = _shorten(class_text(neighbor.label, class_names))
+    name = shorten(class_text(neighbor.label, class_names))
     text = f"{_mark(verdict)} {neighbor.distance:.{digits}f}\n{name}"
     axes.set_title(text, fontsize=8, pad=4, parse_math=False)
 
@@ -154,7 +159,7 @@ def _draw_query(
 ) -> None:
     draw_picture(axes, picture, cmap=cmap)
     _draw_frame(axes, "query")
-    name = _shorten(class_text(label, class_names))
+    name = shorten(class_text(label, class_names))
     axes.set_title(f"query\n{name}", fontsize=8, pad=4, weight="bold", parse_math=False)
 
 
@@ -197,7 +202,3 @@ def _key(threshold: float | None, is_similarity: bool) -> str:
 
 def _mark(verdict: str) -> str:
     return _GLYPHS[verdict] if is_drawable(_GLYPHS[verdict]) else verdict
-
-
-def _shorten(text: str, limit: int = 14) -> str:
-    return text if len(text) <= limit else f"{text[: limit - 1]}\N{HORIZONTAL ELLIPSIS}"

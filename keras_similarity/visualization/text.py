@@ -37,6 +37,11 @@ def class_text(label: int | None, class_names: ClassNames = None) -> str:
     return text.strip() or name
 
 
+def shorten(text: str, limit: int = 14) -> str:
+    """The text, or its beginning and an ellipsis, of at most `limit` characters."""
+    return text if len(text) <= limit else f"{text[: limit - 1]}\N{HORIZONTAL ELLIPSIS}"
+
+
 def code_point(char: str) -> str:
     """Code point of a character as it is usually written: `U+00E9`."""
     return f"U+{ord(char):04X}"

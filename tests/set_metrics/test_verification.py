@@ -95,6 +95,13 @@ def test_where_classes_are_drawn_a_positive_pair_weighs_as_its_class():
         assert actual[draw] == pytest.approx(wanted)
 
 
+def test_results_have_the_names_that_were_given():
+    metrics = ["tar@far=1e-2", "AUROC", TARAtFAR(0.1), AUROC(name="mine")]
+    values = set_metrics.compute_all(metrics, EMBEDDINGS, LABELS)
+    assert list(values) == ["tar@far=1e-2", "AUROC", "tar@far=0.1", "mine"]
+    assert values["AUROC"] == values["mine"] != values["tar@far=0.1"]
+
+
 def test_pairs_may_be_given():
     first, second = RANDOM.integers(0, 75, 300), RANDOM.integers(75, 150, 300)
     second[:80] = [np.flatnonzero((LABELS[i] == LABELS) & (np.arange(150) != i))[0]

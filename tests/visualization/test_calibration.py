@@ -20,7 +20,8 @@ CUTPOINTS = {
 
 @pytest.fixture
 def axes():
-    return plot_calibration(CalibrationResults(CUTPOINTS, THRESHOLDS))
+    (axes,) = plot_calibration(CalibrationResults(CUTPOINTS, THRESHOLDS)).axes
+    return axes
 
 
 def test_each_metric_is_a_line_over_the_finite_thresholds(axes):

@@ -3,7 +3,7 @@ import io
 import numpy as np
 import pytest
 
-from keras_similarity.visualization import confusion_matrix
+from keras_similarity.visualization import confusion_matrix, plot_confusion
 
 pytestmark = pytest.mark.keras_free
 pytest.importorskip("matplotlib")
@@ -92,3 +92,27 @@ def test_names_are_not_taken_for_mathematics():
 def test_bad_labels_are_told(y_pred, y_true, options, message):
     with pytest.raises(ValueError, match=message):
         confusion_matrix(y_pred, y_true, show=False, **options)
+
+
+def test_of_many_classes_the_most_confused_are_shown():
+    y_true = np.repeat(np.arange(1800), 5)
+    y_pred = y_true.copy()
+    y_pred[y_true == 1234] = 77
+    y_pred[np.flatnonzero(y_true == 9)[:2]] = 1700
+    y_pred[y_true == 5] = -1
+    figure = plot_confusion(y_pred, y_true, max_classes=5)
+    axes = figure.axes[0]
+    assert column_names(axes) == ["1234", "77", "9", "1700", "5", "no match"]
+    assert axes.get_title() == "The 5 most confused of 1,800 classes"
+    cells = {
+        (round(text.get_position()[1]), round(text.get_position()[0])): text.get_text()
+        for text in axes.texts
+    }
+    assert cells[0, 1] == "1.00"
+    assert cells[2, 3] == ".40"
+
+
+def test_few_classes_are_all_shown():
+    assert len(column_names(plot_confusion([0, 1, 1], [0, 1, 2]).axes[0])) == 3
+    with pytest.raises(ValueError, match="`max_classes` must be at least 1"):
+        plot_confusion([0], [0], max_classes=0)
