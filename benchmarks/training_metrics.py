@@ -2,9 +2,10 @@
 
     KERAS_BACKEND=jax python -m benchmarks.training_metrics
 
-A step of `fit` with all nine metrics of `training_metrics`, and one without, taking turns:
-the demo's network on glyphs, batches of 64. Beside them the step of a network so small
-that the metrics can be seen, and the update of the metrics alone.
+A step of `fit` with all nine metrics of `training_metrics`, one with a `TrainingDoctor`,
+and one without, taking turns: the demo's network on pictures of the size of glyphs,
+batches of 64. Beside them the step of a network so small that they can be seen, and the
+update of the metrics alone.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ import numpy as np
 from benchmarks.report import times_summary, write_report
 from keras_similarity import losses, training_metrics
 from keras_similarity.backend import framework, keras, ops
+from keras_similarity.callbacks import TrainingDoctor
 from keras_similarity.cli.recipe import Recipe
 from keras_similarity.models import SimilarityModel
 
-BATCH, STEPS, ROUNDS = 64, 20, 7
+BATCH, STEPS, ROUNDS = 64, 40, 7
 NAMES = [
     "dist_gap",
     *[f"{how}_{side}" for how in ("max", "avg", "min", "sum") for side in ("pos", "neg")],
@@ -55,16 +57,20 @@ def small_model(metrics: list[Any]) -> Any:
 
 
 def step_times(make: Callable[[list[Any]], Any]) -> dict[str, list[float]]:
-    """Milliseconds of a step of `fit`, with metrics and without, in turns."""
+    """Milliseconds of a step of `fit`, with and without, in turns."""
     random = np.random.default_rng(0)
     x = random.normal(size=(BATCH * STEPS, 28, 28, 1)).astype("float32")
     y = np.tile(np.arange(16), BATCH * STEPS // 16)
-    models = {"without": make([]), "with": make(make_metrics())}
+    models = {"without": make([]), "metrics": make(make_metrics()), "doctor": make([])}
+    doctor = TrainingDoctor()
     times: dict[str, list[float]] = {name: [] for name in models}
     for turn in range(ROUNDS + 1):
         for name, model in models.items():
             start = time.perf_counter()
-            model.fit(x, y, batch_size=BATCH, shuffle=False, verbose=0)
+            callbacks = [doctor] if name == "doctor" else []
+            model.fit(
+                x, y, batch_size=BATCH, shuffle=False, verbose=0, callbacks=callbacks
+            )
             if turn:  # The first one compiles.
                 times[name].append(1e3 * (time.perf_counter() - start) / STEPS)
     return times
@@ -94,14 +100,15 @@ def main() -> int:
         row = {"what": f"step of fit, {what}", "backend": framework()}
         for name, summary in times.items():
             row |= {f"{name} [ms]": summary["median"]}
-        ratio = times["with"]["median"] / times["without"]["median"]
-        rows.append({**row, "ratio": ratio})
+        bare = times.pop("without")["median"]
+        ratios = {f"{name}, ratio": each["median"] / bare for name, each in times.items()}
+        rows.append({**row, **ratios})
     alone = times_summary(update_times())
     rows.append(
         {
             "what": "update by hand",
             "backend": framework(),
-            "with [ms]": alone["median"],
+            "metrics [ms]": alone["median"],
         }
     )
     write_report(
@@ -112,7 +119,7 @@ def main() -> int:
         steps=STEPS,
         rounds=ROUNDS,
     )
-    return int(rows[0]["ratio"] > LIMIT)
+    return int(max(rows[0]["metrics, ratio"], rows[0]["doctor, ratio"]) > LIMIT)
 
 
 if __name__ == "__main__":

@@ -43,7 +43,9 @@ def run_batch_class_ratio(case: Case) -> None:
     expected = case.expected["result"]
     if case.is_peer_quirk:
         # There a sum over some of the batches is divided by one too many.
-        expected = expected * (case.kwargs["num_batches"] + 1) / case.kwargs["num_batches"]
+        expected = (
+            expected * (case.kwargs["num_batches"] + 1) / case.kwargs["num_batches"]
+        )
     assert_close(actual, expected, VALUES)
 
 

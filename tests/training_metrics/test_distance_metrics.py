@@ -184,7 +184,7 @@ class CountedDistance(EuclideanDistance):
         return super().matrix(query, key, ops)
 
 
-@pytest.mark.skipif("framework() != 'torch'", reason="Compilers merge what is alike.")
+@pytest.mark.skipif(framework() != "torch", reason="Compilers merge what is alike.")
 def test_metrics_of_one_batch_compare_it_once_and_notice_changes():
     metrics = [getattr(training_metrics, name)(CountedDistance()) for name in NAMES]
     x, y = ops.convert_to_tensor(X[:8].copy()), ops.convert_to_tensor(Y[:8])
@@ -206,7 +206,7 @@ def test_metrics_of_one_batch_compare_it_once_and_notice_changes():
     assert updated(other, [(y, x)]) == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.skipif("framework() != 'torch'", reason="Only there a batch is kept.")
+@pytest.mark.skipif(framework() != "torch", reason="Only there a batch is kept.")
 def test_nothing_is_kept_once_the_embeddings_are_gone():
     from keras_similarity.training_metrics import shared_batch
 
