@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from keras_similarity import search as search
     from keras_similarity import stores as stores
     from keras_similarity import testing as testing
+    from keras_similarity import training_metrics as training_metrics
     from keras_similarity import types as types
     from keras_similarity import visualization as visualization
 
@@ -69,6 +70,7 @@ _TRAINING = (
     "regularizers",
     "samplers",
     "testing",
+    "training_metrics",
 )
 
 __all__ = ["__version__", *_FINDING, *_TRAINING]
@@ -86,5 +88,5 @@ def __dir__() -> list[str]:
 
 if keras_problem() is None:
     # `keras.saving.load_model` finds a class only once its module has been imported.
-    for _name in ("distances", "layers", "losses", "models"):
+    for _name in ("distances", "layers", "losses", "models", "training_metrics"):
         importlib.import_module(f"{__name__}.{_name}")

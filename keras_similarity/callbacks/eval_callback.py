@@ -52,6 +52,9 @@ class EvalCallback(keras.callbacks.Callback):
         known_classes: Labels that the model is trained on.
         retrieval_metrics: Retrieval metrics, as objects.
 
+    Attributes:
+        seconds: How long the last evaluation took; `logging` (INFO) tells it each time.
+
     Raises:
         ValueError: If labels and rows do not fit, there are no rows, or a metric, the
             matcher, the distance or `k` is not known.
@@ -98,6 +101,7 @@ class EvalCallback(keras.callbacks.Callback):
         )
         self.known_classes = known_classes
         self.retrieval_metrics = check_retrieval_metrics(retrieval_metrics or [])
+        self.seconds: float | None = None
         self._summary_writer = _summary_writer(tb_logdir)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -116,7 +120,8 @@ class EvalCallback(keras.callbacks.Callback):
             for name, value in values.items():
                 logs[name] = logs[f"val_{name}"] = value
         self._write_summary(epoch, values)
-        logger.info("Evaluation: %.2f s, %s", time.perf_counter() - start, values)
+        self.seconds = time.perf_counter() - start
+        logger.info("Evaluation: %.2f s, %s", self.seconds, values)
 
     def _groups(self) -> Iterator[tuple[str, Bools]]:
         if self.known_classes is None:

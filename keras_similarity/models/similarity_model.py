@@ -25,6 +25,7 @@ from keras_similarity.models.loss_heads import (
     heads_of,
     training_mode,
 )
+from keras_similarity.models.onlookers import show_data
 from keras_similarity.models.saving import (
     check_target,
     drop_old_options,
@@ -189,6 +190,7 @@ class SimilarityModel(DecidingModel):
                 an array `y` has other labels.
         """
         check_classes(self.loss, y)
+        show_data(x, y, *args, **kwargs)
         return super().fit(x, y, *args, **kwargs)
 
     # Saving.

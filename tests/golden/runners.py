@@ -20,7 +20,13 @@ Runner = Callable[[Case], None]
 # Run once, without Keras.
 FINDING_TABLES = ("tfsim_finding", "pml_finding")
 # Run once per backend.
-TRAINING_TABLES = ("tfsim_training", "tfsim_losses", "pml_training", "pml_reducing")
+TRAINING_TABLES = (
+    "tfsim_training",
+    "tfsim_losses",
+    "tfsim_training_metrics",
+    "pml_training",
+    "pml_reducing",
+)
 
 
 def runners(tables: tuple[str, ...]) -> dict[Key, Runner]:

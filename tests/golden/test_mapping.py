@@ -34,24 +34,6 @@ NOT_YET = {
             "GeneralizedMeanPooling2D",
         },
     ),
-    # Metrics in training.
-    ("tfsim", "training_metric"): (
-        "training_metrics",
-        {
-            "DistanceGapMetric",
-            "DistanceMetric",
-            "avg_neg",
-            "avg_pos",
-            "batch_class_ratio",
-            "dist_gap",
-            "max_neg",
-            "max_pos",
-            "min_neg",
-            "min_pos",
-            "sum_neg",
-            "sum_pos",
-        },
-    ),
 }
 LATER = {(*kind, name) for kind, (_, names) in NOT_YET.items() for name in names}
 
