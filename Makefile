@@ -37,7 +37,7 @@ LINT_TOOLS := "ruff>=0.17,<0.18" "mypy>=2.4,<3" "import-linter>=2.16,<3" \
 	"pandas-stubs>=2.2"
 # Optional packages of the index, which are tried in the environment without a framework.
 ENGINES := "usearch>=2.16" "nmslib>=2.1" "redis>=5" "lancedb>=0.20" \
-	"pyarrow>=18"
+	"pyarrow>=18" "pymilvus>=2.5" "milvus-lite>=2.5"
 BENCH_TOOLS := "pytorch-metric-learning>=2.9"
 
 VENV := .venv

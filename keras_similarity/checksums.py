@@ -113,6 +113,8 @@ class MappedFile:
         first = self._header_size + rows.astype("int64") * self._expected["row"]
         last = first + self._expected["row"] - 1
         blocks = np.unique(np.concatenate([first, last]) // self._block)
+        # Rows that came later are in no block.
+        blocks = blocks[blocks < len(self._is_checked)]
         self._check(blocks[~self._is_checked[blocks]])
 
     def _check(self, blocks: Ints) -> None:

@@ -101,7 +101,8 @@ class Contents:
                     self._build(verbose, embeddings)
             except BaseException:
                 with self._lookups.writing():
-                    self.store.hide(np.arange(first, self.store.num_rows))
+                    # Not those that another process has added since.
+                    self.store.hide(np.arange(first, first + len(new.ids)))
                 raise
             return new.ids.tolist()
 
@@ -360,8 +361,13 @@ class Contents:
 
     def _compact_if_worthwhile(self) -> None:
         deleted = self.store.num_rows - self.store.size()
-        if deleted > max(_MANY_DELETED, self.store.num_rows // 2):
+        if deleted <= max(_MANY_DELETED, self.store.num_rows // 2):
+            return
+        try:
             self._compact()
+        except Exception as error:
+            # What was asked for is done, and the next change tries again.
+            logger.warning("The index could not be made smaller yet: %s", error)
 
     def _compact(self) -> None:
         """Keeps the rows that are live, in a new engine that is swapped in when ready."""

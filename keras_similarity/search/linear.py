@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from keras_similarity.distances import Distance
+from keras_similarity.distances import CosineDistance, Distance
 from keras_similarity.search.base import Search, register
 from keras_similarity.search.coded import nearest_by_codes, rescored
-from keras_similarity.search.codes import CODES
+from keras_similarity.search.codes import CODES, check_float16
 from keras_similarity.search.exact import nearest, prepared
 from keras_similarity.types import Bools, Floats, Ints
 
@@ -81,6 +81,12 @@ class LinearSearch(Search):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "storage": self.storage}
+
+    def check(self, embeddings: Any, name: str = "embeddings") -> Floats:
+        array = super().check(embeddings, name)
+        if self.storage == "float16" and type(self.distance) is not CosineDistance:
+            check_float16(array, name)
+        return array
 
     def _add(self, embeddings: Floats) -> None:
         self._codes.extend(prepared(self.distance, embeddings))

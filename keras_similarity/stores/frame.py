@@ -53,12 +53,14 @@ def data_frame(store: Framed, num_records: int) -> pd.DataFrame:
         name: pd.Series(column.to_list(), dtype=_PANDAS_DTYPES[column.type])
         for name, column in store.metadata(rows).items()
     }
-    return pd.DataFrame(
+    frame = pd.DataFrame(
         {
             "embeddings": pd.Series(list(embeddings), dtype=object),
             "data": pd.Series(data, dtype=object),
-            "labels": pd.array(optional_labels(store.labels(rows)), dtype="Int64"),
+            "labels": pd.Series(optional_labels(store.labels(rows)), dtype="Int64"),
             **columns,
-        },
-        index=pd.Index(store.ids(rows).tolist(), name="id"),
+        }
     )
+    # Only now: a series that meets an index is put in the order of its own.
+    frame.index = pd.Index(store.ids(rows).tolist(), name="id")
+    return frame
