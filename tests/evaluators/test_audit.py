@@ -36,6 +36,12 @@ def test_flipped_labels_of_digits_come_first(digits, seed):
     assert (errors["label"] == wrong[errors["row"]]).all()
 
 
+def test_no_class_is_confused_with_itself(digits):
+    pairs = audit(*digits, min_confusion=0.0).confusable
+    assert len(pairs) > 10
+    assert (pairs["label"] < pairs["other"]).all()
+
+
 def test_an_inner_product_and_few_examples_find_them_too(digits):
     pictures, labels = digits
     # One class has 20 times as many rows as the others.

@@ -3,6 +3,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from keras_similarity import distances, set_metrics
+from keras_similarity.set_metrics.neighbors import nearest_keys
+from keras_similarity.set_metrics.rows import check_rows
 
 pytestmark = pytest.mark.keras_free
 
@@ -91,3 +93,11 @@ def test_without_one_kind_of_queries_there_is_no_value(labels):
 def test_one_row_has_no_neighbour():
     values = set_metrics.compute_all(NAMES, [[0.0]], [0], weights=[[1], [2]])
     assert all(np.isnan(value).all() and len(value) == 2 for value in values.values())
+
+
+def test_among_many_copies_the_first_others_are_neighbours():
+    rows = check_rows(np.ones((10, 3)), np.zeros(10), "cosine")
+    found, costs = nearest_keys(rows, 2)
+    others = [[j for j in range(10) if j != i][:2] for i in range(10)]
+    assert found.tolist() == others
+    assert costs.shape == (10, 2)
