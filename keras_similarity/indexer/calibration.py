@@ -134,9 +134,12 @@ def _in_order(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Cutpoints and their values in the order that they had when they were saved."""
     cutpoints = config["cutpoints"]
     names = config.get("cutpoint_names", cutpoints)
-    keys = ("name", *config["columns"])
+    places = {key: place for place, key in enumerate(("name", *config["columns"]))}
     return {
-        name: {key: cutpoints[name][key] for key in keys if key in cutpoints[name]}
+        # Those of another evaluator, which are no columns, at the end.
+        name: dict(
+            sorted(cutpoints[name].items(), key=lambda c: places.get(c[0], len(places)))
+        )
         for name in names
     }
 

@@ -227,7 +227,7 @@ class Decisions(TakesPredictions, ABC):
             verbose,
             **options,
         )
-        made_with = {"matcher": repr(matcher), "k": k, "examples": self.searchable()}
+        made_with = {"matcher": repr(matcher), "k": int(k), "examples": self.searchable()}
         calibration = replace(calibration, made_with=made_with)
         self._calibration = calibration
         promise = calibration.results.false_accepts
