@@ -51,7 +51,9 @@ def test_what_a_miner_leaves_out_does_not_count():
 
 
 def test_several_losses_count_together():
-    parts = [losses.TripletLoss(margin=m, negative_mining_strategy="hard") for m in (-9, 9)]
+    parts = [
+        losses.TripletLoss(margin=m, negative_mining_strategy="hard") for m in (-9, 9)
+    ]
     loss = losses.MultipleLosses(parts)
     # All eight anchors with a positive are active in one, and none in the other.
     assert LossSigns(loss)(Y, X)["active_share"] == pytest.approx(8 / 20)
