@@ -274,6 +274,15 @@ def _sort_rows_on_jax(values: Any) -> Any:
     return jax.lax.bitcast_convert_type(bits, values.dtype)
 
 
+def sums_up_to(values: Any) -> Any:
+    """In each row of numbers `[n, M]` the sum of all up to each, that included."""
+    if framework() == "jax":  # Twice as fast on a CPU as `cumsum`.
+        import jax
+
+        return jax.lax.associative_scan(jax.numpy.add, values, axis=1)
+    return keras_ops().cumsum(values, axis=1)
+
+
 def search_rows(rows: Any, values: Any, side: str = "right") -> Any:
     """How many numbers of a row are not above a value; below it for `side="left"`.
 

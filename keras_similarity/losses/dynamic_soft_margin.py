@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from keras_similarity.backend import keeps_state, ops
+from keras_similarity.backend import framework, is_traced, keeps_state, ops
 from keras_similarity.distances import Distance, LpDistance
 from keras_similarity.distances.unit_euclidean import checked_unit_euclidean
+from keras_similarity.losses.gap_sums import gap_sums
 from keras_similarity.losses.metric_loss import MetricLoss, register
 from keras_similarity.losses.soft_histogram import bin_sums
 from keras_similarity.losses.triplet_sums import triplet_term
@@ -93,9 +95,28 @@ class DynamicSoftMarginLoss(MetricLoss):
             gaps, counts = _gaps_of_numbered(batch.cost)
             bins = self._binned(gaps, counts)
         else:
-            term = triplet_term(_gap, batch)
-            bins = term.total(self._binned, may_take_all=False)
+            bins = self._bins_of_triplets(batch)
         return {"loss": SubLoss(self._loss_of(bins), kind="reduced")}
+
+    def _bins_of_triplets(self, batch: Batch) -> Any:
+        pairs = batch.pairs
+        if framework() != "jax" or pairs.is_chosen or not is_traced(batch.cost):
+            return triplet_term(_gap, batch).total(self._binned, may_take_all=False)
+        width = 2.0 * abs(self.min_val) / self.num_bins
+        edges = [self.min_val + width * bin_ for bin_ in range(self.num_bins)]
+        counts, gaps = gap_sums(
+            batch.cost, pairs.positive_mask, pairs.negative_mask, [-math.inf, *edges]
+        )
+        counts, gaps = counts - _next(counts), gaps - _next(gaps)
+        # Those below the first edge are in the first bin, at its lower end, and those in
+        # the last bin at its lower end, too.
+        places = gaps[1:-1] - counts[1:-1] * ops.convert_to_tensor(edges[:-1], gaps.dtype)
+        zero = ops.zeros_like(gaps[:1])
+        return (
+            ops.concatenate([counts[:1] + counts[1:2], counts[2:]], axis=0),
+            ops.concatenate([places * (1.0 / width), zero], axis=0),
+            ops.concatenate([gaps[:1] + gaps[1:2], gaps[2:]], axis=0),
+        )
 
     def _binned(self, gaps: Tensor, counts: Tensor) -> Any:
         """For each bin how many gaps it has, their places in it, and their sum."""
@@ -138,6 +159,10 @@ class DynamicSoftMarginLoss(MetricLoss):
 
     def _checked_distance(self, distance: Distance) -> Distance:
         return checked_unit_euclidean(distance, type(self).__name__)
+
+
+def _next(sums: Tensor) -> Tensor:
+    return ops.concatenate([sums[1:], ops.zeros_like(sums[:1])], axis=0)
 
 
 def _gap(positive: Tensor, negative: Tensor, between: Tensor | None) -> Tensor:

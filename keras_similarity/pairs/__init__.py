@@ -34,6 +34,8 @@ from keras_similarity.pairs.pairs import (
 )
 from keras_similarity.pairs.positives import (
     fold_positives,
+    put_keys,
+    running_counts,
     sum_over_positives,
     take_keys,
     take_rows,
@@ -74,7 +76,9 @@ __all__ = [
     "pairs_from_multi_hot",
     "pairs_from_similarity",
     "pairs_from_triplets",
+    "put_keys",
     "random_triplets",
+    "running_counts",
     "sample_weights",
     "sum_over_positives",
     "take_keys",

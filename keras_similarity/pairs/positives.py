@@ -15,7 +15,9 @@ from keras_similarity.backend import (
     framework,
     is_traced,
     ops,
+    search_rows,
     static_value,
+    sums_up_to,
     vector_jacobian_product,
 )
 
@@ -175,7 +177,9 @@ def values_of_positives(
     return sum_over_positives(placed, positive_mask, *tensors)
 
 
-def fold_positives(step: Step, state: Any, positive_mask: Tensor) -> Any:
+def fold_positives(
+    step: Step, state: Any, positive_mask: Tensor, counts: Tensor | None = None
+) -> Any:
     """`state = step(state, columns, is_positive)` for one slab after the other.
 
     Args:
@@ -183,6 +187,7 @@ def fold_positives(step: Step, state: Any, positive_mask: Tensor) -> Any:
             a tuple of the same shapes.
         state: Tuple of tensors to start with.
         positive_mask: Bool `[n, M]`.
+        counts: What `running_counts` gives, if it was asked before.
     """
     count = count_positives(positive_mask)
     if count is not None:
@@ -190,19 +195,21 @@ def fold_positives(step: Step, state: Any, positive_mask: Tensor) -> Any:
             state = step(state, columns, is_positive)
         return state
     keys = positive_mask.shape[1] or ops.shape(positive_mask)[1]
+    counts = running_counts(positive_mask) if counts is None else counts
+    most = ops.amax(counts[:, -1])
 
-    def body(last: Tensor, *state: Tensor) -> Any:
-        columns = _next_positives(positive_mask, last, keys)
-        is_positive = columns < keys
-        state = step(state, ops.minimum(columns, keys - 1), is_positive)
-        return (columns[:, -1:], *state)
+    def body(start: Tensor, *state: Tensor) -> Any:
+        # The first key up to which there are so many; `keys` where there are not.
+        slots = start + ops.arange(1, _UNROLLED + 1, dtype="int32")
+        columns = search_rows(counts, ops.zeros_like(counts[:, :1]) + slots, side="left")
+        columns = ops.cast(columns, "int32")
+        state = step(state, ops.minimum(columns, keys - 1), columns < keys)
+        return (start + _UNROLLED, *state)
 
-    def has_more(last: Tensor, *state: Tensor) -> Tensor:
-        column = ops.arange(keys, dtype="int32")[None, :]
-        return ops.any(positive_mask & (column > last))
+    def has_more(start: Tensor, *state: Tensor) -> Tensor:
+        return start < most
 
-    before = ops.zeros_like(positive_mask[:, :1], dtype="int32") - 1
-    return ops.while_loop(has_more, body, (before, *state))[1:]
+    return ops.while_loop(has_more, body, (ops.zeros_like(most), *state))[1:]
 
 
 def count_positives(positive_mask: Tensor) -> int | None:
@@ -228,12 +235,6 @@ def _first_positives(positive_mask: Tensor, count: int) -> tuple[Tensor, Tensor]
     return columns, found > 0
 
 
-def _next_positives(positive_mask: Tensor, last: Tensor, keys: Any) -> Tensor:
-    """Columns `[n, k]` of the positives that follow column `last`; `keys` for none."""
-    column = ops.arange(keys, dtype="int32")[None, :]
-    found = []
-    for _ in range(_UNROLLED):
-        follows = positive_mask & (column > last)
-        last = ops.amin(ops.where(follows, column, keys), axis=1, keepdims=True)
-        found.append(last)
-    return ops.concatenate(found, axis=1)
+def running_counts(positive_mask: Tensor) -> Tensor:
+    """How many positives `[n, M]` an anchor has up to each key, that included."""
+    return sums_up_to(ops.cast(positive_mask, "int32"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from keras_similarity.backend import ops, search_rows, sort_rows, static_value
+from keras_similarity.backend import ops, search_rows, sort_rows, static_value, sums_up_to
 from keras_similarity.pairs.pairs import Pairs
 from keras_similarity.pairs.positives import fold_positives
 
@@ -85,7 +85,7 @@ def _by_rank(
         num_segments=rows * (keys + 1),
     )
     numbers = ops.reshape(numbers, (rows, keys + 1))
-    more = ops.sum(numbers, axis=1, keepdims=True) - ops.cumsum(numbers, axis=1)
+    more = ops.sum(numbers, axis=1, keepdims=True) - sums_up_to(numbers)
     # A positive is above a negative if it has more negatives below it.
     of_negatives = ops.take_along_axis(more, rank, axis=1)
     return (
