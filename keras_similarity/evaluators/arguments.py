@@ -65,6 +65,8 @@ def _metric_of(given: Any) -> RetrievalMetric | SetMetric:
 
 def check_labels_of(labels: Any, name: str, rows: int, pairs: Any) -> Any:
     """Labels as int64 `[N]`; with `pairs` as an array of `N` of anything."""
+    if labels is None:
+        raise TypeError(f"`{name}` must say what is relevant. Received: {name}=None.")
     if pairs is None:
         array = to_numpy(labels)
         if array.ndim == 2 and array.shape[1] > 1:
