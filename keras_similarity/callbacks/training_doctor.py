@@ -167,7 +167,7 @@ class TrainingDoctor(keras.callbacks.Callback):
             >>> import numpy as np
             >>> from keras_similarity.callbacks import TrainingDoctor
             >>> doctor = TrainingDoctor()
-            >>> for step in range(0, 60, 20):
+            >>> for step in range(0, 80, 20):
             ...     named = doctor.observe(np.ones((8, 4)), np.arange(8) % 4, step=step)
             >>> named[0].name, named[0].since
             ('collapse', 0)

@@ -35,16 +35,18 @@ def geometry(embeddings: Floats, labels: Ints | None) -> dict[str, float]:
     Returns:
         `effective_rank`; `mean_distance`, the mean squared distance of two rows;
         `uniformity`, `log(mean(exp(-2 * squared distance)))`, 0 for one point and lower
-        the more they spread; with labels also `alignment`, the mean squared distance of
-        two rows of a class, and `nearest_right`, the share of rows whose nearest other
-        row is of their class. What no row has is left out.
+        the more they spread; `spread`, the mean squared distance of two rows as they
+        are, over their mean squared length; with labels also `alignment`, the mean
+        squared distance of two rows of a class, and `nearest_right`, the share of rows
+        with a positive whose nearest other row is of their class. Those two are left out
+        where no row has a positive.
 
     Reference:
         [Wang and Isola, 2020](https://arxiv.org/abs/2005.10242)
     """
-    rows = np.asarray(embeddings, "float64")
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    rows = rows / np.where(norms == 0, 1.0, norms)
+    given = np.asarray(embeddings, "float64")
+    norms = np.linalg.norm(given, axis=1, keepdims=True)
+    rows = given / np.where(norms == 0, 1.0, norms)
     distances = squared_distances(rows)
     is_other = ~np.eye(len(rows), dtype=bool)
     between = distances[is_other]
@@ -52,6 +54,7 @@ def geometry(embeddings: Floats, labels: Ints | None) -> dict[str, float]:
         "effective_rank": effective_rank(rows),
         "mean_distance": float(between.mean()),
         "uniformity": float(np.log(np.exp(-2.0 * between).mean())),
+        "spread": _spread(given),
     }
     if labels is None:
         return signs
@@ -63,6 +66,13 @@ def geometry(embeddings: Floats, labels: Ints | None) -> dict[str, float]:
         is_right = (labels == labels[nearest])[has_positive]
         signs["nearest_right"] = float(is_right.mean())
     return signs
+
+
+def _spread(rows: Floats) -> float:
+    """Mean squared distance of two rows over their mean squared length; 0 of zeros."""
+    square = (rows**2).sum(axis=1).mean()
+    variance = ((rows - rows.mean(axis=0)) ** 2).sum(axis=1).mean()
+    return float(2.0 * variance * len(rows) / (len(rows) - 1) / square) if square else 0.0
 
 
 def company(labels: Ints) -> dict[str, float]:

@@ -8,7 +8,13 @@ X = RANDOM.normal(size=(12, 5))
 Y = np.array([0, 0, 0, 1, 1, 2, 2, 2, 2, 3, 4, 4])
 
 
+def mean_square_of_pairs(x):
+    pairs = [(i, j) for i in range(len(x)) for j in range(len(x)) if i != j]
+    return np.mean([((x[i] - x[j]) ** 2).sum() for i, j in pairs])
+
+
 def geometry_by_loops(x, y):
+    given = x
     x = [row / np.linalg.norm(row) for row in x]
     rows = range(len(x))
     square = {(i, j): ((x[i] - x[j]) ** 2).sum() for i in rows for j in rows if i != j}
@@ -16,6 +22,7 @@ def geometry_by_loops(x, y):
     has_positive = [i for i in rows if (y == y[i]).sum() > 1]
     return {
         "mean_distance": np.mean(list(square.values())),
+        "spread": mean_square_of_pairs(given) / np.mean([v @ v for v in given]),
         "uniformity": np.log(np.mean([np.exp(-2 * d) for d in square.values()])),
         "alignment": np.mean([d for (i, j), d in square.items() if y[i] == y[j]]),
         "nearest_right": np.mean([y[nearest[i]] == y[i] for i in has_positive]),
@@ -23,11 +30,11 @@ def geometry_by_loops(x, y):
 
 
 def test_geometry_is_its_formulas():
-    signs = geometry(X, Y)
-    for name, expected in geometry_by_loops(X, Y).items():
+    signs = geometry(3 * X, Y)
+    for name, expected in geometry_by_loops(3 * X, Y).items():
         assert signs[name] == pytest.approx(expected), name
     without = geometry(X, None)
-    assert set(without) == {"effective_rank", "mean_distance", "uniformity"}
+    assert set(without) == {"effective_rank", "mean_distance", "uniformity", "spread"}
 
 
 def test_effective_rank_counts_directions():
@@ -43,7 +50,12 @@ def test_effective_rank_counts_directions():
 
 def test_zero_rows_and_single_classes_give_numbers():
     signs = geometry(np.zeros((4, 3)), np.arange(4))
-    assert signs == {"effective_rank": 0.0, "mean_distance": 2.0, "uniformity": -4.0}
+    assert signs == {
+        "effective_rank": 0.0,
+        "mean_distance": 2.0,
+        "uniformity": -4.0,
+        "spread": 0.0,
+    }
 
 
 @pytest.mark.parametrize(
