@@ -7,7 +7,7 @@ import pytest
 
 from keras_similarity.indexer import Indexer, field
 from keras_similarity.search import LinearSearch
-from keras_similarity.stores import MemoryStore
+from keras_similarity.stores import MemoryStore, SQLiteStore
 
 pytestmark = pytest.mark.keras_free
 
@@ -79,6 +79,18 @@ def test_what_is_deleted_is_not_found():
     assert index.size() == 4
     index.batch_add(POINTS[1:2], ids=[1])  # The id is free again.
     assert nearest(index, POINTS[1]) == [1]
+
+
+@pytest.mark.parametrize("ids", [None, list("uvwxyz"), [30, 10, 20, 1, 0, 5]])
+def test_a_frame_has_each_row_in_one_place(ids):
+    index = Indexer(2, "euclidean")
+    ids = index.batch_add(POINTS, ids=ids, data=list("abcdef"), labels=range(6))
+    index.delete(ids[1])
+    frame = index.to_data_frame()
+    left = [0, 2, 3, 4, 5]
+    assert frame.index.tolist() == [ids[row] for row in left]
+    assert frame["data"].tolist() == [*"acdef"] and frame["labels"].tolist() == left
+    assert np.stack(frame["embeddings"]).tolist() == POINTS[left].tolist()
 
 
 def test_all_can_be_deleted():
@@ -172,6 +184,53 @@ def test_a_search_that_fails_leaves_no_row():
             change()
         assert index.size() == index.searchable() == 6
         assert nearest(index, POINTS[1], k=1) == [1]
+
+
+def test_a_failing_add_leaves_the_rows_of_others(tmp_path):
+    class Racing(LinearSearch):
+        def _add(self, embeddings):
+            if self.size() > 6:
+                SQLiteStore(tmp_path / "rows.db").batch_add(POINTS[:2], ids=[777, 778])
+                raise MemoryError
+            super()._add(embeddings)
+
+    store = SQLiteStore(tmp_path / "rows.db")
+    index = make_index(search=Racing("euclidean", 2), kv_store=store)
+    with pytest.raises(MemoryError):
+        index.batch_add(POINTS[:1] + 50, ids=[99])
+    assert store.rows_of([777, 778]).min() >= 0 and store.rows_of([99])[0] == -1
+
+
+def test_what_float16_cannot_hold_is_refused_before_it_is_stored(tmp_path):
+    def opened():
+        search = LinearSearch("euclidean", 2, storage="float16")
+        return Indexer(2, "euclidean", search, kv_store=SQLiteStore(tmp_path / "r.db"))
+
+    index = opened()
+    index.batch_add(POINTS)
+    with pytest.raises(ValueError, match="infinite in float16"):
+        index.batch_add([[1e5, 0.0]])
+    assert index.batch_add(POINTS[:1] + 20) == [6]
+    assert opened().size() == 7
+
+
+def test_a_delete_stands_if_the_index_cannot_be_made_smaller(monkeypatch, caplog):
+    class Frozen(MemoryStore):
+        is_frozen = True
+
+        def _keep(self, rows):
+            if self.is_frozen:
+                raise OSError("disk full")
+            super()._keep(rows)
+
+    monkeypatch.setattr("keras_similarity.indexer.contents._MANY_DELETED", 2)
+    index = make_index(kv_store=Frozen())
+    assert index.delete([0, 1, 2, 3]) == 4
+    assert index.size() == 2 and "could not be made smaller yet" in caplog.text
+    assert nearest(index, POINTS[0]) == [4]
+    index.kv_store.is_frozen = False
+    assert index.delete(4) == 1
+    assert index.kv_store.num_rows == index.search.size() == 1
 
 
 def test_label_data_and_metadata_can_be_updated():

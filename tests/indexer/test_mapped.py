@@ -92,6 +92,16 @@ def test_a_mapped_index_answers_and_changes_like_another(small_blocks, tmp_path)
     assert Indexer.load(tmp_path, verbose=0).size() == mapped.size() == 301
 
 
+def test_rows_added_to_a_mapped_index_are_read_before_all_is_checked(
+    small_blocks, tmp_path
+):
+    make_index().save(tmp_path)
+    mapped = Indexer.load(tmp_path, verbose=0, mmap=True)
+    mapped.batch_add(ROWS[:200] + 9, data=list(range(200)))
+    lookup = mapped.single_lookup(ROWS[199] + 9, k=1)[0]
+    assert (lookup.id, lookup.data) == (499, 199)
+
+
 def test_a_mapped_index_outlives_its_files(small_blocks, tmp_path):
     index = make_index()
     index.save(tmp_path)
