@@ -198,7 +198,10 @@ def test_a_failing_add_leaves_the_rows_of_others(tmp_path):
     index = make_index(search=Racing("euclidean", 2), kv_store=store)
     with pytest.raises(MemoryError):
         index.batch_add(POINTS[:1] + 50, ids=[99])
-    assert store.rows_of([777, 778]).min() >= 0 and store.rows_of([99])[0] == -1
+    assert (
+        store.rows_of(np.array([777, 778])).min() >= 0
+        and store.rows_of(np.array([99]))[0] == -1
+    )
 
 
 def test_what_float16_cannot_hold_is_refused_before_it_is_stored(tmp_path):
