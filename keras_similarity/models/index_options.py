@@ -38,6 +38,15 @@ class IndexOptions:
             stat_buffer_size=index.stat_buffer_size,
         )
 
+    @property
+    def has_filled_search(self) -> bool:
+        """Is the engine an object that holds rows, and the store none?"""
+        return (
+            isinstance(self.search, search.Search)
+            and self.search.size() > 0
+            and isinstance(self.kv_store, str)
+        )
+
     def check(self, outputs: Any) -> None:
         """Raises a `ValueError` if a part is not known or there is no such output.
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from keras_similarity import distances
+from keras_similarity import distances, search
 from keras_similarity.backend import keras
 from keras_similarity.distances import Distance
 from keras_similarity.indexer import Indexer
@@ -180,7 +181,13 @@ class IndexedModel(EmbeddingModel):
         size = self._size_of_output(output)
         if size is None and self._index is not None and output == self._embedding_output:
             size = self._index.embedding_size
-        return None if size is None else options.make_index(size)
+        if size is None:
+            return None
+        # An engine with the rows of this model's index cannot be joined with a new store;
+        # here counts only what it is like.
+        if self._index is not None and options.has_filled_search:
+            options = replace(options, search=search.serialize(options.search))
+        return options.make_index(size)
 
     def _set_index(self, options: IndexOptions, index: Indexer | None) -> None:
         self._choose_output(options.embedding_output)

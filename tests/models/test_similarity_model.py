@@ -9,6 +9,7 @@ from keras_similarity.layers import MetricEmbedding
 from keras_similarity.losses import MultiSimilarityLoss, TripletLoss
 from keras_similarity.models import SimilarityModel
 from keras_similarity.retrieval_metrics import RecallAtK
+from keras_similarity.search import LinearSearch
 from keras_similarity.types import CalibrationResults, Lookup
 from tests.models.conftest import make_model
 
@@ -192,6 +193,18 @@ def test_compiling_again_keeps_the_index_unless_it_changes():
     assert model.index_size() == 2
     model.compile("sgd", loss=MultiSimilarityLoss("l2"))
     assert model.index_size() == 0
+
+
+def test_compiling_again_with_the_same_engine_keeps_the_index(tmp_path):
+    engine = LinearSearch("cosine", 2)
+    model = identity_model(loss=TripletLoss(), search=engine)
+    model.index(np.eye(2), [0, 1], verbose=0)
+    model.compile("sgd", loss=TripletLoss(), search=engine)
+    assert model.index_size() == 2 and model.indexer.search is engine
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    loaded.compile("sgd", loss=TripletLoss(), search=engine)
+    assert loaded.single_lookup(np.eye(2)[1], k=1)[0].label == 1
 
 
 def test_an_unknown_part_changes_nothing():
