@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 # Up to this share of the rows is searched exactly where only they may be found, and where
 # so large a share is asked for. There exact search is as fast, and graphs break down.
 _SELECTIVE = 0.125
+# The same for an engine whose candidates are filtered afterwards: of a filter that goes
+# with the vectors, as a label does, most candidates near a query may be left out.
+_SELECTIVE_AFTERWARDS = 0.25
 # Newest rows that are searched exactly beside the engine, before it is handed them.
 _TAIL = 4096
 # Candidates beyond those asked for: rounding differs from engine to engine.
@@ -185,7 +188,8 @@ class ApproximateSearch(Search):
     ) -> tuple[Ints, Floats]:
         may_be_found = self.size() if allowed is None else np.count_nonzero(allowed)
         rows = self.size() if allowed is None else len(allowed)
-        is_small = may_be_found <= _SELECTIVE * rows or k > _SELECTIVE * may_be_found
+        share = _SELECTIVE if self.can_filter else _SELECTIVE_AFTERWARDS
+        is_small = may_be_found <= share * rows or k > _SELECTIVE * may_be_found
         if self._built is None or is_small:
             return nearest(self.distance, queries, self._vectors.rows, k, allowed)
         prepared_queries = prepared(self.distance, queries)

@@ -242,7 +242,13 @@ class FaissSearch(ApproximateSearch):
         self.rows_at_once = _LINKED_AT_ONCE if is_graph(engine) else _LISTED_AT_ONCE
 
     def _takes_filters(self, engine: Any) -> bool:
-        """Does faiss honour a filter in this index? Some refuse."""
+        """Does faiss honour a filter in this index, and find as much with it?
+
+        Some refuse. In a graph it sees only what is near the query: of a filter that goes
+        with the vectors, such as a label, it finds little.
+        """
+        if is_graph(engine):
+            return False
         try:
             query = np.zeros((1, self.dim), "float32")
             self._candidates(engine, query, 1, np.ones(engine.ntotal, bool))

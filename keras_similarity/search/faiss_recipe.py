@@ -158,7 +158,7 @@ def parameters(
 
     With a selector faiss forgets the settings that an index has, so they are given each
     time. The fewer rows may be found, the farther off the nearest of them are, and the
-    more lists and nodes have to be looked at; most of their rows are then passed over.
+    more lists have to be looked at; most of their rows are then passed over.
     """
     import faiss
 
@@ -189,6 +189,5 @@ def _parameters(
         probed = min(int(np.ceil(probed / share**2)), engine.nlist)
         return faiss.SearchParametersIVF(nprobe=probed, **options)
     if isinstance(engine, faiss.IndexHNSW):
-        looked_at = int(np.ceil(ef_search / share**1.5))
-        return faiss.SearchParametersHNSW(efSearch=looked_at, **options)
+        return faiss.SearchParametersHNSW(efSearch=ef_search, **options)
     return faiss.SearchParameters(**options) if options else None

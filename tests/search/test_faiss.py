@@ -189,3 +189,23 @@ def test_auto_searches_any_distance_exactly():
     made.batch_add(KEYS, np.arange(4000))
     assert not made.is_trained
     np.testing.assert_array_equal(made.batch_lookup(QUERIES, 10)[0], expected("snr"))
+
+
+@pytest.mark.parametrize("algo", ["hnsw", "ivf", "flat"])
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.8])
+def test_a_filter_that_goes_with_the_vectors_loses_nothing(algo, share):
+    """A query's own heap is left out, with others: the nearest are in heaps far off."""
+    random = np.random.default_rng(0)
+    centers = 3 * random.normal(size=(10, 32))
+    labels = random.integers(0, 10, 4000)
+    rows = (centers[labels] + random.normal(size=(4000, 32))).astype("float32")
+    made = FaissSearch("euclidean", 32, algo=algo)
+    exact = LinearSearch("euclidean", 32)
+    for each in (made, exact):
+        each.batch_add(rows, np.arange(4000))
+    allowed = labels < 10 * share
+    queries = rows[~allowed][:100]
+    unfiltered = recall_of(made.batch_lookup(queries)[0], exact.batch_lookup(queries)[0])
+    found, _ = made.batch_lookup(queries, 10, allowed=allowed)
+    nearest, _ = exact.batch_lookup(queries, 10, allowed=allowed)
+    assert recall_of(found, nearest) >= unfiltered - 0.02

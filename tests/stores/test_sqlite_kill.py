@@ -79,14 +79,15 @@ def stored(path):
     """The same, from the file; every column of a row must be there."""
     store = SQLiteStore(path)
     rows = np.flatnonzero(store.is_live)
+    if not len(rows):  # Killed before the first write.
+        return {}
     embeddings, data = store.records(rows)
     steps, ids = store.labels(rows), store.ids(rows).tolist()
     assert len(set(ids)) == len(ids)
     assert [item["step"] for item in data] == steps.tolist()
-    if len(rows):
-        assert store.metadata(rows)["step"].to_list() == steps.tolist()
-        assert (embeddings[:, 1:] == embeddings[:, 1:2]).all()
-        assert embeddings[:, 0].astype(int).tolist() == ids
+    assert store.metadata(rows)["step"].to_list() == steps.tolist()
+    assert (embeddings[:, 1:] == embeddings[:, 1:2]).all()
+    assert embeddings[:, 0].astype(int).tolist() == ids
     values = zip(embeddings[:, -1].astype(int).tolist(), steps.tolist(), strict=True)
     return dict(zip(ids, values, strict=True))
 
