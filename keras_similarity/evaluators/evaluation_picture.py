@@ -29,13 +29,14 @@ def draw_evaluation(
         summary: What the numbers are about, below.
         title: Title of the figure.
         center: Where to draw a line of reference; `None` for none, and an axis from 0
-            to 1.
+            to 1 if that holds all values.
 
     Raises:
         ImportError: If matplotlib is not installed.
     """
     module = import_optional("matplotlib.figure", extra="viz", needed_by="plot")
     figure = module.Figure(figsize=(7.5, 1.6 + 0.42 * len(rows)), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08)
     axes = figure.subplots()
     places = np.arange(len(rows))[::-1]
     for place, row in zip(places, rows, strict=True):
@@ -51,7 +52,7 @@ def draw_evaluation(
         )
     if center is not None:
         axes.axvline(center, color="#888888", linewidth=1.0, linestyle="dashed")
-    else:
+    elif all(0 <= row["value"] <= 1 for row in rows):
         axes.set_xlim(-0.02, 1.02)
     axes.set_yticks(places, [row["metric"] for row in rows])
     axes.set_ylim(-0.6, len(rows) - 0.3)

@@ -84,6 +84,9 @@ def test_copies_of_a_row_are_rows_of_their_own():
     result = evaluate(same, [0, 0, 0, 1, 1, 1], ["precision_at_1"], distance="euclidean")
     # The first neighbour is row 0, or row 1 for row 0.
     assert result.per_query("precision_at_1").tolist() == [1, 1, 1, 0, 0, 0]
+    # Row 5 is not among the first five; row 0 still is its nearest.
+    result = evaluate(same, [0, 1, 1, 1, 1, 1], ["precision_at_1"], distance="euclidean")
+    assert result.per_query("precision_at_1")[1:].tolist() == [0] * 5
 
 
 def test_distances_differ():
@@ -149,6 +152,16 @@ def test_an_index_that_holds_the_queries_and_has_lost_rows():
         KEY_LABELS[kept],
         own=np.searchsorted(kept, queries),
     )
+    for name in NAMES:
+        np.testing.assert_allclose(result.per_query(name), expected[name], rtol=1e-12)
+
+
+def test_rows_that_an_index_cannot_find_yet_are_not_missed():
+    index = Indexer(6, distance="euclidean")
+    index.batch_add(KEYS[:50], KEY_LABELS[:50])
+    index.batch_add(KEYS[50:], KEY_LABELS[50:], build=False)
+    result = evaluate(X, LABELS, NAMES, index=index)
+    expected = by_loops(X, LABELS, KEYS[:50], KEY_LABELS[:50])
     for name in NAMES:
         np.testing.assert_allclose(result.per_query(name), expected[name], rtol=1e-12)
 
