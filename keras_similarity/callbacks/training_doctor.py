@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 # Rows that are compared with each other: more tell nothing new, and cost.
 _ROWS = 256
 # What goes into the logs of an epoch.
-_LOGGED = (
+LOGGED = (
     "effective_rank",
     "alignment",
     "uniformity",
@@ -304,7 +304,7 @@ class TrainingDoctor(keras.callbacks.Callback):
         if logs is None:
             return
         looks = self.looks[self._first_look :]
-        for name in _LOGGED:
+        for name in LOGGED:
             values = [look[name] for look in looks if name in look]
             if values:
                 logs[f"doctor_{name}"] = float(np.mean(values))

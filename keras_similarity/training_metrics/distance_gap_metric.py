@@ -50,12 +50,16 @@ class DistanceGapMetric(keras.metrics.Metric):
         self.positive.update_state(y_true, y_pred, sample_weight)
         self.negative.update_state(y_true, y_pred, sample_weight)
 
+    def reset_state(self) -> None:
+        """Forgets all batches."""
+        self.positive.reset_state()
+        self.negative.reset_state()
+
     def result(self) -> Tensor:
         """The gap since the last `reset_state`; 0 where there is none."""
         to_cost = self.distance.to_cost
         gap = to_cost(self.negative.result()) - to_cost(self.positive.result())
-        has_both = (self.positive.count > 0) & (self.negative.count > 0)
-        return ops.where(has_both, gap, 0.0)
+        return ops.where(self.positive.has_none | self.negative.has_none, 0.0, gap)
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, as plain data."""

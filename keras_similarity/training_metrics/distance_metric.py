@@ -7,9 +7,9 @@ from typing import Any
 from keras_similarity import distances
 from keras_similarity.backend import keras, ops
 from keras_similarity.distances import Distance
-from keras_similarity.pairs import Batch, check_rows, has_any, masked_max, masked_min
+from keras_similarity.pairs import check_rows
 from keras_similarity.registry import register_serializable
-from keras_similarity.training_metrics.shared_batch import batch_of
+from keras_similarity.training_metrics.shared_batch import Partners, batch_of
 
 Tensor = Any
 
@@ -84,10 +84,13 @@ class DistanceMetric(keras.metrics.Metric):
         self.anchor = anchor
         self.positive_mining_strategy = positive_mining_strategy
         self.negative_mining_strategy = negative_mining_strategy
-        #: The sum, the largest or the smallest of the values so far.
-        self.total = self.add_variable((), "zeros", dtype="float32", name="total")
-        #: How much the anchors that had a value weigh together.
-        self.count = self.add_variable((), "zeros", dtype="float32", name="count")
+        #: The sum of the values so far, the largest (from -inf) or the smallest.
+        self.total = self.add_variable(
+            (), keras.initializers.Constant(self._start), dtype="float32", name="total"
+        )
+        if aggregate in ("mean", "avg"):
+            #: How much the anchors that had a value weigh together.
+            self.count = self.add_variable((), "zeros", dtype="float32", name="count")
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Takes in a batch.
@@ -102,23 +105,41 @@ class DistanceMetric(keras.metrics.Metric):
             TypeError: If labels are no integers.
             ValueError: If shapes do not fit.
         """
-        batch = batch_of(y_true, y_pred, self.distance)
-        values, weights = self._values(batch)
+        shared = batch_of(y_true, y_pred, self.distance)
+        is_positive = self.anchor == "positive"
+        found = shared.partners(is_positive=is_positive, is_farthest=self._is_farthest)
+        weights = None
         if sample_weight is not None:
             sample_weight = ops.convert_to_tensor(sample_weight, "float32")
-            check_rows("sample_weight", sample_weight, "y_pred", batch.embeddings)
-            weights = weights * ops.reshape(sample_weight, (-1, 1))
+            check_rows("sample_weight", sample_weight, "y_pred", shared.batch.embeddings)
+            weights = ops.reshape(sample_weight, (-1, 1))
         if self.aggregate in ("max", "min"):
-            self._take_extreme(values, weights)
-        else:
-            self.total.assign(self.total + ops.sum(values * weights))
-        self.count.assign(self.count + ops.sum(weights))
+            self._take_extreme(found, weights)
+            return
+        values = found.values if weights is None else found.values * weights
+        self.total.assign(self.total + ops.sum(values))
+        if self.aggregate != "sum":
+            counts = found.counts if weights is None else found.counts * weights
+            self.count.assign(self.count + ops.sum(counts))
+
+    def reset_state(self) -> None:
+        """Forgets all batches."""
+        super().reset_state()
+        if self.aggregate in ("max", "min"):
+            self.total.assign(self._start)
 
     def result(self) -> Tensor:
         """The aggregate since the last `reset_state`; 0 where no anchor counted."""
         if self.aggregate in ("mean", "avg"):
             return ops.divide_no_nan(self.total, self.count)
-        return self.total + 0.0  # A copy, which later batches do not change.
+        # A copy, which later batches do not change.
+        total = self.total + 0.0
+        return total if self.aggregate == "sum" else ops.where(self.has_none, 0.0, total)
+
+    @property
+    def has_none(self) -> Tensor:
+        """Has no anchor counted, of a metric of the largest or the smallest value?"""
+        return self.total == self._start
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, as plain data."""
@@ -131,29 +152,26 @@ class DistanceMetric(keras.metrics.Metric):
             "negative_mining_strategy": self.negative_mining_strategy,
         }
 
-    def _values(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Distance `[N, 1]` of each anchor, and 1 where it has one, else both 0."""
+    @property
+    def _is_farthest(self) -> bool:
         if self.anchor == "positive":
-            mask = batch.pairs.positive_mask
-            is_farthest = self.positive_mining_strategy == "hard"
-        else:
-            mask = batch.pairs.negative_mask
-            is_farthest = self.negative_mining_strategy == "easy"
-        cost = (masked_max if is_farthest else masked_min)(batch.cost, mask)
-        has_one = has_any(mask)
-        values = ops.where(has_one, self.distance.to_cost(cost), 0.0)
-        return ops.cast(values, "float32"), ops.cast(has_one, "float32")
+            return self.positive_mining_strategy == "hard"
+        return self.negative_mining_strategy == "easy"
 
-    def _take_extreme(self, values: Tensor, weights: Tensor) -> None:
-        is_max = self.aggregate == "max"
-        worst = -float("inf") if is_max else float("inf")
-        found = ops.where(weights != 0, values, worst)
-        found = (ops.amax if is_max else ops.amin)(found)
-        total = ops.convert_to_tensor(self.total)
-        better = (ops.maximum if is_max else ops.minimum)(total, found)
-        # The zero at the start is no value.
-        best = ops.where(self.count == 0, found, better)
-        self.total.assign(ops.where(ops.isinf(found), total, best))
+    @property
+    def _start(self) -> float:
+        """What `total` is before the first value."""
+        return {"max": -float("inf"), "min": float("inf")}.get(self.aggregate, 0.0)
+
+    def _take_extreme(self, found: Partners, weights: Tensor | None) -> None:
+        counts = found.has_one
+        if weights is not None:
+            counts = counts & (weights != 0)
+        values = ops.where(counts, found.values, self._start)
+        if self.aggregate == "max":
+            self.total.assign(ops.maximum(self.total, ops.amax(values)))
+        else:
+            self.total.assign(ops.minimum(self.total, ops.amin(values)))
 
 
 def max_pos(distance: Distance | str) -> DistanceMetric:

@@ -9,7 +9,58 @@ from typing import Any
 
 from keras_similarity.backend import framework, is_traced, ops
 from keras_similarity.distances import Distance
-from keras_similarity.pairs import Batch
+from keras_similarity.pairs import Batch, has_any, masked_max, masked_min
+
+Tensor = Any
+
+
+@dataclass(frozen=True)
+class Partners:
+    """The distance of each anchor to one of its positives, or of its negatives.
+
+    Attributes:
+        values: Float32 `[N, 1]`; 0 where it has none.
+        has_one: Bool `[N, 1]`.
+        counts: Float32 `[N, 1]`: 1 where it has one, else 0.
+    """
+
+    values: Tensor
+    has_one: Tensor
+    counts: Tensor
+
+
+class SharedBatch:
+    """A batch, without gradients, and what metrics made of it.
+
+    Args:
+        labels: Integers `[N]` or `[N, 1]`.
+        embeddings: Floats `[N, D]`.
+        distance: How they are compared.
+
+    Raises:
+        TypeError: If labels are no integers.
+        ValueError: If shapes do not fit.
+    """
+
+    def __init__(self, labels: Any, embeddings: Any, distance: Distance) -> None:
+        embeddings = ops.stop_gradient(ops.convert_to_tensor(embeddings))
+        names = ("y_true", "y_pred")
+        self.batch = Batch(labels, embeddings, distance=distance, names=names)
+        self._partners: dict[tuple[bool, bool], Partners] = {}
+
+    def partners(self, *, is_positive: bool, is_farthest: bool) -> Partners:
+        """The farthest, or the nearest, positive or negative of each anchor."""
+        key = is_positive, is_farthest
+        if key not in self._partners:
+            pairs = self.batch.pairs
+            mask = pairs.positive_mask if is_positive else pairs.negative_mask
+            cost = (masked_max if is_farthest else masked_min)(self.batch.cost, mask)
+            has_one = has_any(mask)
+            values = ops.where(has_one, self.batch.distance.to_cost(cost), 0.0)
+            self._partners[key] = Partners(
+                ops.cast(values, "float32"), has_one, ops.cast(has_one, "float32")
+            )
+        return self._partners[key]
 
 
 @dataclass
@@ -19,7 +70,7 @@ class _Latest:
     labels: Any
     embeddings: weakref.ref[Any]
     versions: tuple[int, int]
-    batches: dict[str, Batch] = field(default_factory=dict)
+    batches: dict[str, SharedBatch] = field(default_factory=dict)
 
     def is_of(self, labels: Any, embeddings: Any) -> bool:
         return (
@@ -32,24 +83,17 @@ class _Latest:
 _latest: _Latest | None = None
 
 
-def batch_of(labels: Any, embeddings: Any, distance: Distance) -> Batch:
-    """A batch, without gradients, that metrics of one step have in common.
+def batch_of(labels: Any, embeddings: Any, distance: Distance) -> SharedBatch:
+    """The batch that metrics of one step have in common.
 
     A compiler merges what two metrics compute alike; eager torch computes it twice, so
     that there the batch is kept, as long as its embeddings live.
 
-    Args:
-        labels: Integers `[N]` or `[N, 1]`.
-        embeddings: Floats `[N, D]`.
-        distance: How they are compared.
-
-    Raises:
-        TypeError: If labels are no integers.
-        ValueError: If shapes do not fit.
+    Arguments and errors are those of `SharedBatch`.
     """
     global _latest
     if not _may_share(labels, embeddings):
-        return _make(labels, embeddings, distance)
+        return SharedBatch(labels, embeddings, distance)
     latest = _latest
     if latest is None or not latest.is_of(labels, embeddings):
         latest = _Latest(
@@ -57,15 +101,9 @@ def batch_of(labels: Any, embeddings: Any, distance: Distance) -> Batch:
         )
     key = json.dumps([type(distance).__qualname__, distance.get_config()], default=repr)
     if key not in latest.batches:
-        latest.batches[key] = _make(labels, embeddings, distance)
+        latest.batches[key] = SharedBatch(labels, embeddings, distance)
     _latest = latest
     return latest.batches[key]
-
-
-def _make(labels: Any, embeddings: Any, distance: Distance) -> Batch:
-    embeddings = ops.stop_gradient(ops.convert_to_tensor(embeddings))
-    names = ("y_true", "y_pred")
-    return Batch(labels, embeddings, distance=distance, names=names)
 
 
 def _may_share(*tensors: Any) -> bool:

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_similarity.callbacks import EvalCallback
+from keras_similarity.callbacks import EvalCallback, SplitValidationLoss
 from keras_similarity.losses import TripletLoss
 from keras_similarity.models import SimilarityModel
 from keras_similarity.retrieval_metrics import RecallAtK
@@ -163,3 +163,22 @@ def test_models_of_several_inputs_are_judged():
     logs = {}
     callback.on_epoch_end(0, logs)
     assert logs["binary_accuracy"] == 0.75
+
+
+def test_split_validation_loss_is_the_callback_with_known_classes(caplog):
+    with caplog.at_level("INFO"):
+        callback = SplitValidationLoss(
+            QUERIES, QUERY_LABELS, TARGETS, TARGET_LABELS, known_classes=[0, 1]
+        )
+        callback.set_model(identity_model(4))
+        logs = {}
+        callback.on_epoch_end(0, logs)
+    metrics = ["binary_accuracy", "f1score"]
+    assert logs == evaluate(known_classes=[0, 1], metrics=metrics)
+    # Of the unknown classes 2 and 3 the query of 2 finds another.
+    assert logs["binary_accuracy_known_classes"] == 1.0
+    assert logs["val_binary_accuracy_unknown_classes"] == 0.5
+    assert logs["f1score_unknown_classes"] == pytest.approx(2 / 3)
+    # The time it takes is told.
+    assert f"Evaluation: {callback.seconds:.2f} s" in caplog.text
+    assert 0 < callback.seconds < 60

@@ -1,5 +1,7 @@
 """Each trouble is provoked for real, on digits; healthy runs stay silent."""
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -7,6 +9,8 @@ import pytest
 from keras_similarity import losses
 from keras_similarity.backend import framework, ops
 from keras_similarity.callbacks import Thresholds, TrainingDoctor
+from keras_similarity.callbacks.diagnosis import RULES
+from keras_similarity.callbacks.training_doctor import LOGGED
 from keras_similarity.datasets import load_digits
 from keras_similarity.layers import MetricEmbedding
 from keras_similarity.models import SimilarityModel
@@ -373,6 +377,22 @@ def test_thresholds_are_the_users():
     assert names(doctor) == ["collapse"]
     doctor.reset()
     assert doctor.diagnoses == doctor.looks == []
+
+
+def test_the_page_names_every_trouble_and_figure_and_its_example_runs():
+    page = (Path(__file__).parents[2] / "docs" / "training-doctor.md").read_text("utf-8")
+    rows = {
+        line.split("|")[1].strip(" `"): line for line in page.splitlines() if "|" in line
+    }
+    for rule in RULES:
+        assert f"| {rule.looks} |" in rows[rule.name]
+    assert {name for name in LOGGED if name not in rows} == set()
+    scope = {"print": lambda diagnosis: None}
+    exec(page.split("```python")[1].split("```")[0], scope)
+    sentence = page.split("print(doctor.diagnoses[0])")[1].split("```")[0]
+    assert " ".join(sentence.replace("#", "").split()) == str(
+        scope["doctor"].diagnoses[0]
+    )
 
 
 @pytest.mark.parametrize(
