@@ -98,21 +98,23 @@ class AmongUnitRows(_Function):
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
         ctx.mark_non_differentiable(*output[1:])
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(inputs[0], *output)
         ctx.options = inputs[1:]
+        found, *kept = output
+        # Cosines are not needed: kept, their memory would not serve what follows.
+        ctx.save_for_backward(inputs[0], *kept, *(() if inputs[3] else (found,)))
 
     @staticmethod
     def backward(ctx: Any, slopes: Tensor | None, *_: Any) -> Any:
-        rows, found, units, lengths = ctx.saved_tensors
+        rows, units, lengths, *found = ctx.saved_tensors
         *options, is_cosine, floor = ctx.options
         if slopes is None:
             return (None,) * 5
         if torch.is_grad_enabled():  # To be differentiated again.
             units, lengths = unit_rows(rows, *options)
         if not is_cosine:
-            slopes, factor = _slopes_of_products(slopes, found, floor)
+            slopes, factor = _slopes_of_products(slopes, *found, floor)
             lengths = lengths * (1.0 / factor)
-        if found.numel() <= _FEW:
+        if slopes.numel() <= _FEW:
             of_units = (slopes + slopes.t()) @ units
         else:
             of_units = torch.addmm(slopes @ units, slopes.t(), units)
