@@ -99,20 +99,21 @@ class AmongUnitRows(_Function):
         ctx.mark_non_differentiable(*output[1:])
         ctx.set_materialize_grads(False)
         ctx.options = inputs[1:]
-        found, *kept = output
+        found, units, lengths = output
         # Cosines are not needed: kept, their memory would not serve what follows.
-        ctx.save_for_backward(inputs[0], *kept, *(() if inputs[3] else (found,)))
+        found = None if inputs[3] else found
+        ctx.save_for_backward(inputs[0], found, units, lengths)
 
     @staticmethod
     def backward(ctx: Any, slopes: Tensor | None, *_: Any) -> Any:
-        rows, units, lengths, *found = ctx.saved_tensors
+        rows, found, units, lengths = ctx.saved_tensors
         *options, is_cosine, floor = ctx.options
         if slopes is None:
             return (None,) * 5
         if torch.is_grad_enabled():  # To be differentiated again.
             units, lengths = unit_rows(rows, *options)
         if not is_cosine:
-            slopes, factor = _slopes_of_products(slopes, *found, floor)
+            slopes, factor = _slopes_of_products(slopes, found, floor)
             lengths = lengths * (1.0 / factor)
         if slopes.numel() <= _FEW:
             of_units = (slopes + slopes.t()) @ units
