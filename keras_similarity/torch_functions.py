@@ -98,8 +98,11 @@ class AmongUnitRows(_Function):
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
         ctx.mark_non_differentiable(*output[1:])
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(inputs[0], *output)
         ctx.options = inputs[1:]
+        found, units, lengths = output
+        # Cosines are not needed: kept, their memory would not serve what follows.
+        found = None if inputs[3] else found
+        ctx.save_for_backward(inputs[0], found, units, lengths)
 
     @staticmethod
     def backward(ctx: Any, slopes: Tensor | None, *_: Any) -> Any:
@@ -112,7 +115,7 @@ class AmongUnitRows(_Function):
         if not is_cosine:
             slopes, factor = _slopes_of_products(slopes, found, floor)
             lengths = lengths * (1.0 / factor)
-        if found.numel() <= _FEW:
+        if slopes.numel() <= _FEW:
             of_units = (slopes + slopes.t()) @ units
         else:
             of_units = torch.addmm(slopes @ units, slopes.t(), units)

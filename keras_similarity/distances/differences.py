@@ -64,7 +64,7 @@ def _differentiable(ops: Namespace, p: float) -> Any:
             query_blocks, key_blocks = [], []
             for start in range(0, query.shape[-1], _BLOCK):
                 slopes = _slopes(_differences(query, key, start), ops, p)
-                slopes = slopes * upstream[..., None]
+                slopes = slopes * ops.expand_dims(upstream, -1)
                 query_blocks.append(ops.sum(slopes, axis=-2))
                 key_blocks.append(-ops.sum(slopes, axis=-3))
             return (

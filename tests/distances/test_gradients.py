@@ -80,6 +80,18 @@ def test_the_gradient_is_the_numerical_one(distance):
             assert abs(found[side][place] - numerical) < tolerance * scale
 
 
+def test_rows_that_are_taken_of_a_matrix_have_slopes():
+    x = np.array([[0.0, 2.0], [1.0, 5.0], [4.0, 4.0]], "float32")
+    manhattan = distances.LpDistance(p=1, normalize_embeddings=False)
+    rows = ops.convert_to_tensor(np.array([1], "int32"))
+
+    def total(x):
+        return ops.sum(ops.take(manhattan(x), rows, axis=0))
+
+    (found,) = gradients(total, x)
+    np.testing.assert_allclose(found, [[-1, -1], [0, 2], [1, -1]])
+
+
 @all_distances
 @pytest.mark.parametrize(
     "x",
