@@ -6,12 +6,14 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from keras_similarity.backend import framework, ops
+from keras_similarity.backend import framework, is_traced, ops
 
 Tensor = Any
 
-# Up to so many values times bins it is faster to compare each value with each bin.
-_SMALL = 2**14 if framework() == "torch" else 2**18
+# Up to so many values times bins it is faster to compare each value with each bin; on
+# torch, where it is eager, up to fewer.
+_SMALL = 2**18
+_SMALL_ON_TORCH = 2**14
 # So many values are sorted into bins at once.
 _PART = 2**21
 
@@ -111,4 +113,9 @@ def _sum_in_parts(column: Tensor, places: Tensor, bins: Any) -> Tensor:
 def _is_small(places: Tensor, bins: Any) -> bool:
     shape = (*places.shape, bins)
     # A number of rows that only run time knows is None or a tensor.
-    return all(isinstance(size, int) for size in shape) and math.prod(shape) <= _SMALL
+    if not all(isinstance(size, int) for size in shape):
+        return False
+    # `torch.compile` takes no gradient of our own, so the less it meets one the better.
+    is_eager_torch = framework() == "torch" and not is_traced(places)
+    limit = min(_SMALL, _SMALL_ON_TORCH) if is_eager_torch else _SMALL
+    return math.prod(shape) <= limit
