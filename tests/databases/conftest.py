@@ -14,6 +14,14 @@ from keras_similarity.indexer import Indexer
 _names = itertools.count()
 
 
+# A server that waits less: for the clock by which a lookup sees all that was written (200
+# ms as a rule), and for the session of a server that was killed to end (30 s).
+_HURRY = {
+    "proxy.timeTickInterval": "20",
+    "common.session.ttl": "3",
+}
+
+
 class Server:
     """A real Milvus, with its files in a folder, that can be killed and started."""
 
@@ -33,8 +41,8 @@ class Server:
         self._server.config.try_bind_port = _bound
         self._server.set_base_dir(str(self._folder))
         self._server.listen_port = self._port
-        # By which each lookup that sees all that was written waits: 200 ms as a rule.
-        self._server.config.set("proxy.timeTickInterval", "20")
+        for name, value in _HURRY.items():
+            self._server.config.set(name, value)
         # The ports it looks for by itself may be in use elsewhere.
         self._server.webservice_port = _free_port()
         with _in_folder(self._folder):
@@ -45,6 +53,15 @@ class Server:
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         self._server.server_proc = None
+
+    @contextlib.contextmanager
+    def hanging(self):
+        """The server does nothing, and its connections stay."""
+        os.kill(self._server.server_proc.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self._server.server_proc.pid, signal.SIGCONT)
 
     def stop(self) -> None:
         self._server.stop()
