@@ -24,6 +24,7 @@ _TRANSIENT_WORDS = (
     "not servic",
     "not ready",
     "not available",
+    "no available",
     "unavailable",
     "no leader",
 )
