@@ -100,14 +100,14 @@ def test_processes_that_write_at_once_wait_for_each_other(make):
 import sys
 from keras_similarity.databases import LanceSearch
 search = LanceSearch("euclidean", 8, {index.search.path!r}, "busy")
-for turn in range(15):
+for turn in range(8):
     search.add([[float(turn)] * 8])
 """
     children = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(2)]
-    for _ in range(15):
+    for _ in range(8):
         index.add(VECTORS[1])
     assert [child.wait() for child in children] == [0, 0]
-    assert sorted(index.search.all_ids().tolist()) == list(range(46))
+    assert sorted(index.search.all_ids().tolist()) == list(range(25))
 
 
 def test_another_table_is_refused(make, tmp_path):
