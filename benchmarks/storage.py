@@ -181,7 +181,10 @@ def main() -> int:
             print(lines[-1], flush=True)
     paper = on_paper(lines)
     print(f"\nGB in memory | on disk, on paper\n{format_table(paper)}")
-    settings = {"rows_of_each": chosen.rows, "x": "times the bytes of the float32 vectors"}
+    settings = {
+        "rows_of_each": chosen.rows,
+        "x": "times the bytes of the float32 vectors",
+    }
     write_report("storage", lines, **settings, left_out=left_out)
     write_report("storage-on-paper", paper, cells="GB in memory | GB on disk")
     return 0
