@@ -36,8 +36,10 @@ TEST_TOOLS := "pytest>=8.2" "hypothesis>=6.100"
 LINT_TOOLS := "ruff>=0.17,<0.18" "mypy>=2.4,<3" "import-linter>=2.16,<3" \
 	"pandas-stubs>=2.2"
 # Optional packages of the index, which are tried in the environment without a framework.
-ENGINES := "usearch>=2.16" "nmslib>=2.1" "redis>=5" "lancedb>=0.20" \
-	"pyarrow>=18" "pymilvus>=2.5" "milvus-lite>=2.5"
+ENGINES := "usearch>=2.16" "nmslib>=2.1" "redis>=5" "lancedb>=0.30" "pymilvus>=3.0" \
+	"milvus-lite>=2.5" "pyarrow>=18"
+# Carries a Milvus server; what it declares to need is for its command.
+MILVUS_SERVER := milvus==2.3.5
 BENCH_TOOLS := "pytorch-metric-learning>=2.9"
 
 VENV := .venv
@@ -63,7 +65,7 @@ demo: $(VENV)/.stamp-package $(VENV)/.stamp-$(BACKEND) $(if $(filter fashion-mni
 
 TEST_NEEDS := $(VENV)/.stamp-package $(VENV)/.stamp-test $(CORE)/.stamp-package \
 	$(CORE)/.stamp-test $(CORE)/.stamp-engines $(BACKENDS:%=$(VENV)/.stamp-%) \
-	fashion-mnist redis-server
+	fashion-mnist milvus-server redis-server
 
 test: $(TEST_NEEDS)
 	@$(VENV)/bin/python tests/run.py --core $(CORE)/bin/python --backends $(BACKENDS) \
@@ -149,9 +151,9 @@ $(VENV)/.stamp-bench: $(VENV)/.stamp-torch
 	@$(VENV)/bin/python $(INSTALL) $(BENCH_TOOLS)
 	@touch $@
 
-# Debian packages. Without them the tests that want them are skipped, and the demo says
-# what is missing: no reason to stop here.
-.PHONY: fashion-mnist redis-server
+# Debian packages and a server that there is for Linux on x86 only. Without them the tests
+# that want them are skipped, and the demo says what is missing: no reason to stop here.
+.PHONY: fashion-mnist redis-server milvus-server
 # $(call apt,PACKAGE,STAMP OF A FAILURE,WHAT IS LOST)
 define apt
 echo "Installing the Debian package $(1)"; \
@@ -170,3 +172,11 @@ fashion-mnist: | $(VENV)/.stamp-venv
 redis-server: | $(CORE)/.stamp-venv
 	@if command -v redis-server >/dev/null || [ -e $(CORE)/.stamp-no-redis ]; then exit 0; fi; \
 	$(call apt,redis-server,$(CORE)/.stamp-no-redis,tests on a Redis server are skipped)
+
+milvus-server: | $(CORE)/.stamp-engines
+	@if [ -e $(CORE)/.stamp-milvus ] || [ -e $(CORE)/.stamp-no-milvus ]; then exit 0; fi; \
+	echo "Installing $(MILVUS_SERVER) into $(CORE)"; \
+	if [ "$$(uname -sm)" = "Linux x86_64" ] && $(CORE)/bin/python $(INSTALL) --no-deps \
+		"$(MILVUS_SERVER)" >$(CORE)/milvus.log 2>&1; then touch $(CORE)/.stamp-milvus; exit 0; fi; \
+	touch $(CORE)/.stamp-no-milvus; \
+	echo "It cannot be installed here (see $(CORE)/milvus.log): tests on a Milvus server are skipped."

@@ -23,6 +23,10 @@ PACKAGES = (
     "tensorflow-cpu",
     "numpy",
     "faiss-cpu",
+    "usearch",
+    "lancedb",
+    "pymilvus",
+    "milvus-lite",
     "pytorch-metric-learning",
 )
 

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
-import re
 import threading
-import uuid
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 
 from keras_similarity.backend import import_optional
-from keras_similarity.databases.base import (
-    Database,
-    Hits,
-    Metric,
-    Schema,
-    squared_to_length,
+from keras_similarity.databases.base import Database
+from keras_similarity.databases.lance_expressions import (
+    LanceExpressions,
+    field_of,
+    ids_condition,
+    name_of,
 )
-from keras_similarity.databases.expressions import Expressions
+from keras_similarity.databases.lance_rows import (
+    arrow_schema,
+    as_arrow,
+    labels_of,
+    parts_in,
+    type_names,
+)
+from keras_similarity.databases.table import Hits, Metric, Schema, squared_to_length
 from keras_similarity.distances import (
     CosineDistance,
     Distance,
@@ -28,17 +34,20 @@ from keras_similarity.distances import (
     InnerProductSimilarity,
     SquaredEuclideanDistance,
 )
+from keras_similarity.places import place_of
 from keras_similarity.search import register
-from keras_similarity.stores.columns import DTYPES
-from keras_similarity.stores.encoding import all_to_bytes, from_bytes
 from keras_similarity.stores.rows import NewRows
-from keras_similarity.types import NO_LABEL, Floats, Ids
+from keras_similarity.types import Floats, Ids
 
 _IDENTITY = b"ksim.identity"
 _METRIC = b"ksim.metric"
-_SQL = {"==": "=", "!=": "<>"}
 # Queries and ids of one request.
 _QUERIES, _IDS = 256, 5000
+# So few rows that a filter leaves are searched exactly; of more, so many times as many
+# lists are gone through.
+_FEW, _MORE_LISTS = 50_000, 4
+# Of codes so many times as many neighbours are looked at, by their vectors.
+_REFINE = 10
 # Each change leaves a small piece behind, and many of them are slow to read.
 _OPTIMIZE_EVERY = 100
 
@@ -50,8 +59,9 @@ class LanceSearch(Database):
     For rows that are more than memory holds: the vectors stay where they are. Searched
     exactly, at the speed of reading them, until `build()` makes an IVF index, if `index`
     asks for one; rows that come later are searched exactly beside it. Each change is one
-    version of the table, whole or not at all. Other processes see it at once; only one
-    may write at a time.
+    version of the table, whole or not at all. Other processes see it at once. Those that
+    write to a local folder wait for each other; to object storage only one may write at
+    a time.
 
     Args:
         distance: Cosine, Euclidean (squared or not) or inner product.
@@ -109,7 +119,9 @@ class LanceSearch(Database):
         self.storage_options = storage_options
         self._opening = threading.RLock()
         self._opened: Any = None
+        self._identity: bytes | None = None
         self._changes = 0
+        self._depth = 0  # Of nested calls of `_exclusively`.
 
     @property
     def location(self) -> str:
@@ -118,15 +130,6 @@ class LanceSearch(Database):
     def get_config(self) -> dict[str, Any]:
         names = ("path", "table", "index", "num_partitions", "nprobes")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
-
-    def check(self, embeddings: Any, name: str = "embeddings") -> Floats:
-        array = super().check(embeddings, name)
-        if type(self.distance) is CosineDistance and not array.any(axis=1).all():
-            raise ValueError(
-                f"`{name}` must not be 0 under the cosine distance: LanceDB never finds "
-                f"such a row. Received: one in row {int(np.argmin(array.any(axis=1)))}."
-            )
-        return array
 
     def tunable(self) -> dict[str, list[Any]]:
         return {} if self.index is None else {"nprobes": [1, 4, 16, 64, 256]}
@@ -163,6 +166,8 @@ class LanceSearch(Database):
     def _table(self) -> Any:
         """The table; `None` if there is none yet."""
         with self._opening:
+            if self._opened is not None and not self._is_current(self._opened):
+                self._opened = None
             if self._opened is None:
                 if "://" not in self.path and not os.path.isdir(self.path):
                     return None
@@ -173,8 +178,29 @@ class LanceSearch(Database):
                         raise
                     return None
                 self._check_same(table.schema)
+                self._identity = table.schema.metadata[_IDENTITY]
                 self._opened = table
             return self._opened
+
+    def _is_current(self, table: Any) -> bool:
+        """Is it still there, or has another process reset it?"""
+        try:
+            return bool((table.schema.metadata or {}).get(_IDENTITY) == self._identity)
+        except RuntimeError:
+            return False
+
+    @contextlib.contextmanager
+    def _exclusively(self) -> Iterator[None]:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self._writing)
+            if "://" not in self.path and self._depth == 0:
+                os.makedirs(self.path, exist_ok=True)
+                stack.enter_context(place_of(self.path).lock(shared=False))
+            self._depth += 1
+            try:
+                yield
+            finally:
+                self._depth -= 1
 
     def _check_same(self, schema: Any) -> None:
         """Raises a `ValueError` if the table holds vectors of another kind."""
@@ -196,28 +222,30 @@ class LanceSearch(Database):
         table = self._table()
         if table is None:
             return None
-        found = table.schema
-        types = {str(arrow): ours for ours, arrow in self._types().items()}
+        found, types = table.schema, type_names()
         return Schema(
             has_strings=not self._arrow.types.is_integer(found.field("id").type),
             columns={
-                _name_of(field.name): types[str(field.type)]
+                name_of(field.name): types[str(field.type)]
                 for field in found
                 if field.name.startswith("m_")
             },
             identity=found.metadata[_IDENTITY].decode(),
         )
 
-    def _create(self, has_strings: bool, columns: Mapping[str, str]) -> None:
-        schema = self._arrow_schema(has_strings, columns).with_metadata(
-            {_IDENTITY: uuid.uuid4().hex, _METRIC: self._metric.name}
+    def _create(
+        self, has_strings: bool, columns: Mapping[str, str], identity: str
+    ) -> None:
+        schema = arrow_schema(self.dim, has_strings, columns).with_metadata(
+            {_IDENTITY: identity, _METRIC: self._metric.name}
         )
         with self._opening:
             self._opened = self._connection().create_table(self.table, schema=schema)
+            self._identity = identity.encode()
 
     def _add_columns(self, columns: Mapping[str, str]) -> None:
-        types = self._types()
-        fields = [(_field_of(name), types[type_]) for name, type_ in columns.items()]
+        schema = arrow_schema(self.dim, False, columns)
+        fields = [schema.field(field_of(name)) for name in columns]
         self._table().add_columns(self._arrow.schema(fields))
 
     def _drop(self) -> None:
@@ -226,50 +254,10 @@ class LanceSearch(Database):
                 self._connection().drop_table(self.table)
                 self._opened = None
 
-    def _types(self) -> dict[str, Any]:
-        arrow = self._arrow
-        return {
-            "bool": arrow.bool_(),
-            "int64": arrow.int64(),
-            "float64": arrow.float64(),
-            "timestamp": arrow.timestamp("us"),
-            "string": arrow.string(),
-            "binary": arrow.binary(),
-        }
-
-    def _arrow_schema(self, has_strings: bool, columns: Mapping[str, str]) -> Any:
-        arrow, types = self._arrow, self._types()
-        fields = {
-            "id": arrow.string() if has_strings else arrow.int64(),
-            "vector": arrow.list_(arrow.float32(), self.dim),
-            "label": arrow.int64(),
-            "data": arrow.binary(),
-            **{_field_of(name): types[type_] for name, type_ in columns.items()},
-        }
-        return arrow.schema(list(fields.items()))
-
     # Rows.
 
     def _encode(self, new: NewRows, columns: Mapping[str, str]) -> Any:
-        arrow, count = self._arrow, len(new.ids)
-        schema = self._arrow_schema(new.ids.dtype == object, columns)
-        flat = arrow.array(np.ascontiguousarray(new.embeddings).reshape(-1))
-        data = [None] * count if new.data is None else all_to_bytes(new.data)
-        arrays = [
-            arrow.array(new.ids, schema.field("id").type),
-            arrow.FixedSizeListArray.from_arrays(flat, self.dim),
-            arrow.array(new.labels, mask=new.labels == NO_LABEL),
-            arrow.array(data, schema.field("data").type),
-        ]
-        for name in columns:
-            type_ = schema.field(_field_of(name)).type
-            column = new.metadata.get(name)
-            if column is None:
-                arrays.append(arrow.nulls(count, type_))
-            else:
-                mask = ~column.is_present
-                arrays.append(arrow.array(column.values, type_, mask=mask))
-        return arrow.Table.from_arrays(arrays, schema=schema)
+        return as_arrow(new, columns)
 
     def _write_rows(self, rows: Any, replacing: bool) -> None:
         table = self._table()
@@ -282,7 +270,7 @@ class LanceSearch(Database):
 
     def _delete(self, ids: Ids) -> None:
         # In one condition: one version of the table.
-        self._table().delete(_ids_condition(ids.tolist()))
+        self._table().delete(ids_condition(ids.tolist()))
         self._note_change()
 
     def _note_change(self) -> None:
@@ -290,38 +278,21 @@ class LanceSearch(Database):
         if self._changes % _OPTIMIZE_EVERY == 0:
             self._table().optimize()
 
-    def _fetch(self, ids: Ids, parts: Collection[str]) -> dict[Any, dict[str, Any]]:
+    def _fetch(
+        self, ids: Ids, parts: Collection[str], latest: bool
+    ) -> dict[Any, dict[str, Any]]:
         schema = self.schema()
         names = list(schema.columns) if schema and "metadata" in parts else []
         plain = [part for part in parts if part != "metadata"]
-        fields = ["id", *plain, *map(_field_of, names)]
         found: dict[Any, dict[str, Any]] = {}
-        for table in self._rows_of(ids, fields):
-            keys = table["id"].to_pylist()
-            for key in keys:
-                found[key] = {"metadata": {}} if "metadata" in parts else {}
-            for part in plain:
-                for key, value in zip(keys, self._values(table, part), strict=True):
-                    found[key][part] = value
-            for name in names:
-                values = table[_field_of(name)].to_pylist()
-                for key, value in zip(keys, values, strict=True):
-                    if value is not None:
-                        found[key]["metadata"][name] = value
+        for table in self._rows_of(ids, ["id", *plain, *map(field_of, names)]):
+            rows = parts_in(table, parts, names)
+            found.update(zip(table["id"].to_pylist(), rows, strict=True))
         return found
-
-    def _values(self, table: Any, part: str) -> Iterable[Any]:
-        if part == "vector":
-            vectors = table["vector"].combine_chunks()
-            flat = vectors.flatten().to_numpy(zero_copy_only=False)
-            return flat.reshape(-1, self.dim)
-        if part == "label":
-            return table["label"].fill_null(NO_LABEL).to_pylist()
-        return [from_bytes(content) for content in table["data"].to_pylist()]
 
     def _rows_of(self, ids: Ids, fields: list[str]) -> Iterator[Any]:
         for start in range(0, len(ids), _IDS):
-            condition = _ids_condition(ids[start : start + _IDS].tolist())
+            condition = ids_condition(ids[start : start + _IDS].tolist())
             yield self._table().search().where(condition).select(fields).to_arrow()
 
     def _known(self, ids: Ids) -> set[Any]:
@@ -336,84 +307,70 @@ class LanceSearch(Database):
         return array.astype(object if array.dtype == object else "int64")
 
     def _largest_id(self) -> int:
-        return int(self._all_ids(None).max(initial=-1))
+        batches = self._table().search().select(["id"]).to_batches()
+        return max((int(b["id"].to_numpy().max()) for b in batches if len(b)), default=-1)
+
+    def _has_id_from(self, first: int) -> bool:
+        return self._count(f"id >= {first}") > 0
 
     def _count(self, condition: str | None) -> int:
         return int(self._table().count_rows(condition))
 
-    def _search(self, queries: Floats, k: int, condition: str | None) -> Iterable[Hits]:
+    # Finding.
+
+    def _search(self, queries: Floats, k: int, condition: str | None) -> Hits:
+        table = self._table()
+        is_exact = self.index is None or not table.list_indices()
+        allowed = table.count_rows(condition)
+        lists = None if is_exact or (condition and allowed <= _FEW) else self.nprobes
+        if lists is not None and condition is not None:
+            lists *= _MORE_LISTS
+        found = []
         for start in range(0, len(queries), _QUERIES):
             part = queries[start : start + _QUERIES]
-            query = self._table().search(part, vector_column_name="vector")
-            query = query.distance_type(self._metric.name).nprobes(self.nprobes)
-            if condition is not None:
-                query = query.where(condition, prefilter=True)
-            found = query.limit(k).select(["id", "label", "_distance"]).to_arrow()
-            yield from self._by_query(found, len(part))
+            hits = self._ask(table, part, k, condition, lists)
+            if lists is not None and hits.counts.min() < min(k, allowed):
+                hits = self._ask(table, part, k, condition, None)
+            found.append(hits)
+        return Hits(
+            np.concatenate([hits.counts for hits in found]),
+            np.concatenate([hits.ids for hits in found]),
+            np.concatenate([hits.values for hits in found]),
+            np.concatenate([hits.labels for hits in found]),
+        )
 
-    def _by_query(self, found: Any, count: int) -> Iterator[Hits]:
-        ids = np.array(found["id"].to_pylist(), object)
-        labels = found["label"].fill_null(NO_LABEL).to_numpy()
-        values = found["_distance"].to_numpy()
-        query = np.zeros(len(ids), int)
+    def _ask(
+        self,
+        table: Any,
+        queries: Floats,
+        k: int,
+        condition: str | None,
+        lists: int | None,
+    ) -> Hits:
+        """What is found in so many lists, or with `None` among all rows."""
+        query = table.search(queries, vector_column_name="vector")
+        query = query.distance_type(self._metric.name)
+        if lists is None:
+            query = query.bypass_vector_index()
+        else:
+            query = query.nprobes(lists)
+            if self.index == "ivf_pq":
+                query = query.refine_factor(_REFINE)
+        if condition is not None:
+            query = query.where(condition, prefilter=True)
+        found = query.limit(k).select(["id", "label", "_distance"]).to_arrow()
+        number = np.zeros(found.num_rows, "int64")
         if "query_index" in found.column_names:
-            query = found["query_index"].to_numpy()
-        for number in range(count):
-            rows = np.flatnonzero(query == number)
-            yield ids[rows].tolist(), values[rows].tolist(), labels[rows].tolist()
+            number = found["query_index"].to_numpy()
+        values = found["_distance"].to_numpy()
+        order = np.lexsort((values, number))
+        ids = found["id"].to_numpy()
+        return Hits(
+            np.bincount(number, minlength=len(queries)),
+            ids.astype(object if ids.dtype == object else "int64")[order],
+            values[order],
+            labels_of(found)[order],
+        )
 
     def expressions(self, columns: Mapping[str, str]) -> LanceExpressions:
         return LanceExpressions(columns)
-
-
-class LanceExpressions(Expressions):
-    """Conditions in the SQL of LanceDB."""
-
-    def present(self, name: str) -> str:
-        return f"{_column_of(name)} is not null"
-
-    def absent(self, name: str) -> str:
-        return f"{_column_of(name)} is null"
-
-    def never(self) -> str:
-        return "false"
-
-    def compared(self, name: str, symbol: str, literal: str) -> str:
-        return f"{_column_of(name)} {_SQL.get(symbol, symbol)} {literal}"
-
-    def one_of(self, name: str, literals: Sequence[str], *, negated: bool) -> str:
-        word = "not in" if negated else "in"
-        return f"{_column_of(name)} {word} ({', '.join(literals)})"
-
-    def literal(self, type_: str, value: Any) -> str:
-        if type_ == "string":
-            return _quoted(value)
-        if type_ == "binary":
-            return f"X'{value.hex()}'"
-        if type_ == "timestamp":
-            text = np.datetime_as_string(value.astype(DTYPES["timestamp"]))
-            return f"timestamp '{text.replace('T', ' ')}'"
-        return str(value).lower() if type_ == "bool" else repr(value)
-
-
-def _ids_condition(ids: Sequence[Any]) -> str:
-    listed = [_quoted(id_) if isinstance(id_, str) else str(id_) for id_ in ids]
-    return f"id in ({', '.join(listed)})"
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _column_of(name: str) -> str:
-    return "label" if name == "label" else f"`{_field_of(name)}`"
-
-
-def _field_of(name: str) -> str:
-    """The field of a column of metadata: LanceDB takes few signs in names."""
-    safe = (c if c.isascii() and c.isalnum() else f"_{ord(c):x}_" for c in name)
-    return f"m_{''.join(safe)}"
-
-
-def _name_of(field: str) -> str:
-    return re.sub(r"_([0-9a-f]+)_", lambda sign: chr(int(sign[1], 16)), field[2:])

@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
+import logging
 import os
-import uuid
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 
 import numpy as np
 
 from keras_similarity.backend import import_optional
-from keras_similarity.databases.base import (
-    Database,
-    Hits,
-    Metric,
-    Schema,
-    squared_to_length,
-)
+from keras_similarity.databases import milvus_collection, milvus_ids, milvus_index
+from keras_similarity.databases.base import Database
+from keras_similarity.databases.milvus_collection import FREE_ID
 from keras_similarity.databases.milvus_connection import (
     MilvusConnection,
     MilvusWriteError,
+    checked_uri,
 )
+from keras_similarity.databases.milvus_index import KINDS, check_choice
 from keras_similarity.databases.milvus_rows import (
-    MAX_TEXT,
     MilvusExpressions,
     batches,
     decoded,
     encoded,
+    hits_of,
     ids_condition,
+    parts_of,
     types_in,
 )
+from keras_similarity.databases.table import Hits, Metric, Schema, squared_to_length
 from keras_similarity.distances import (
     CosineDistance,
     Distance,
@@ -44,22 +42,13 @@ from keras_similarity.search.base import check_positive
 from keras_similarity.stores.columns import DTYPES
 from keras_similarity.types import Floats, Ids
 
-# Name -> Milvus' own, its parameters, and those of a lookup.
-_INDEXES: dict[str, tuple[str, dict[str, int], dict[str, int]]] = {
-    "flat": ("FLAT", {}, {}),
-    "hnsw": ("HNSW", {"M": 16, "efConstruction": 200}, {"ef": 64}),
-    "ivf_flat": ("IVF_FLAT", {"nlist": 1024}, {"nprobe": 16}),
-    "diskann": ("DISKANN", {}, {"search_list": 100}),
-}
+logger = logging.getLogger(__name__)
+
 _LEVELS = ("Strong", "Bounded", "Session", "Eventually")
-# Parameters of a lookup that must be `k` at least.
-_AT_LEAST_K = ("ef", "search_list")
-# Properties of a collection that are ours.
-_IDENTITY, _FREE_ID = "ksim.identity", "ksim.free_id"
-# Hits that one request brings, ids that one asks for, and rows that one brings whole.
-_HITS, _IDS, _ROWS = 200_000, 10_000, 500
-# So few rows that a filter leaves are searched as well as can be.
-_FEW = 50_000
+# Hits and queries of one request, ids that one asks for, rows that one brings whole.
+_HITS, _QUERIES, _IDS, _ROWS = 200_000, 16_384, 10_000, 500
+# milvus-lite takes memory for so many differences: queries x rows x dimensions.
+_DIFFERENCES = 2**26
 
 
 @register("milvus")
@@ -73,27 +62,31 @@ class MilvusSearch(Database):
     whole or not at all.
 
     Writes that a server does not acknowledge are repeated for `timeout` seconds; after
-    that a `MilvusWriteError` says which rows are known to be written. Where no ids are
-    given, they count on from the largest: only one process may add so at a time.
+    that a `MilvusWriteError` says which rows are known to be written. What is written
+    depends on all that was written before it, whatever the consistency of lookups; only
+    one process at a time may add the same ids, or rows without ids, which count on from
+    the largest.
 
     Args:
         distance: Cosine, Euclidean (squared or not) or inner product.
         dim: Embedding size, at least 1.
-        uri: `"http://host:19530"`, or the path of a file for milvus-lite.
+        uri: `"http://host:19530"`, or the path of a file for milvus-lite, `"rows.db"`.
         token: `"user:password"` or an API key. Never saved: without it, the environment
             variable `MILVUS_TOKEN` is used.
         collection: Where the rows are. One that is there already is taken up.
-        index: `"flat"` (exact), `"hnsw"`, `"ivf_flat"` or `"diskann"`; of a collection
-            that is there already, its own is in force.
+        index: `"flat"` (exact), `"hnsw"`, `"ivf_flat"` or `"diskann"` (exact in a file);
+            of a collection that is there already, its own is in force.
         index_params: Parameters that it is built with, such as `{"M": 32}`.
         search_params: Parameters of its lookups, such as `{"ef": 128}`.
         consistency_level: `"Strong"`: a lookup sees all that was written before it.
             `"Session"`, `"Bounded"` and `"Eventually"` wait less.
         partition_by_label: Keep rows of one label together? Lookups with a filter on the
-            label get faster, upserts and updates are a deletion and an insertion. Of a
-            new collection only.
+            label get faster. An upsert or update is a deletion and an insertion then: if
+            the client ends in between, the rows of that request are gone. Of a new
+            collection only.
         batch_bytes: Size of a request that writes, below Milvus' limit of 64 MB.
-        timeout: Seconds for which passing problems are waited out.
+        timeout: Seconds for which passing problems are waited out. A lookup may take ten
+            times as long, if the server is at work.
         name: Name of the object.
         verbose: Of the signature of searches.
 
@@ -131,13 +124,17 @@ class MilvusSearch(Database):
     ) -> None:
         super().__init__(distance, dim, name, verbose)
         import_optional("pymilvus", extra="milvus", needed_by="MilvusSearch")
-        _check_choice("index", index, tuple(_INDEXES))
-        _check_choice("consistency_level", consistency_level, _LEVELS)
-        self.uri = _checked_uri(uri)
-        self.collection = collection
+        check_choice("index", index, tuple(KINDS))
+        check_choice("consistency_level", consistency_level, _LEVELS)
+        if isinstance(timeout, bool) or not isinstance(timeout, int | float):
+            raise TypeError(f"`timeout` must be a number. Received: {timeout!r}.")
+        if not timeout > 0:
+            raise ValueError(f"`timeout` must be above 0. Received: {timeout}.")
+        self.uri = checked_uri(uri)
+        self.collection = milvus_collection.checked_name(collection)
         self.index = index
-        self.index_params = {**_INDEXES[index][1], **(index_params or {})}
-        self.search_params = {**_INDEXES[index][2], **(search_params or {})}
+        self.index_params = {**KINDS[index].build, **(index_params or {})}
+        self.search_params = {**KINDS[index].search, **(search_params or {})}
         self.consistency_level = consistency_level
         self.partition_by_label = partition_by_label
         self.batch_bytes = check_positive("batch_bytes", batch_bytes)
@@ -161,7 +158,10 @@ class MilvusSearch(Database):
         self._connection.close()
 
     def tunable(self) -> dict[str, list[Any]]:
-        return {name: [16, 32, 64, 128, 256, 512] for name in _INDEXES[self.index][2]}
+        return {name: [16, 32, 64, 128, 256, 512] for name in KINDS[self.index].search}
+
+    def parameters(self) -> dict[str, Any]:
+        return {name: self.search_params[name] for name in self.tunable()}
 
     def _set(self, **parameters: Any) -> None:
         self.search_params = {**self.search_params, **parameters}
@@ -174,91 +174,81 @@ class MilvusSearch(Database):
     # The collection.
 
     def schema(self) -> Schema | None:
+        # A question first: Milvus logs an error about what it cannot describe.
         if not self._call("has_collection"):
             return None
-        described = self._call("describe_collection")
-        properties = described.get("properties", {})
-        if _IDENTITY not in properties:
+        found = milvus_collection.Collection.of(self._call("describe_collection"))
+        if found.identity is None:
             raise ValueError(
                 "`collection` must be new, or made by keras_similarity. Received: "
                 f"{self.location}."
             )
-        if self._seen != properties[_IDENTITY]:
-            self._check_same(described)
-            self._seen, self._columns = properties[_IDENTITY], {}
-        (key,) = [f for f in described["fields"] if f["name"] == "id"]
-        return Schema(
-            has_strings=key["type"].name == "VARCHAR",
-            columns=dict(self._columns),
-            identity=properties[_IDENTITY],
-        )
+        if self._seen != found.identity:
+            self._take_up(found)
+            self._seen, self._columns = found.identity, {}
+        return Schema(found.has_strings, dict(self._columns), found.identity)
 
-    def _check_same(self, described: Mapping[str, Any]) -> None:
-        """Raises a `ValueError` if there are vectors of another kind."""
-        self.partition_by_label = any(
-            field.get("is_partition_key") for field in described["fields"]
+    def _take_up(self, found: milvus_collection.Collection) -> None:
+        """Goes by what a collection is; a `ValueError` if its vectors are others."""
+        described = milvus_collection.described_index(
+            self._connection, self.collection, **self._index_arguments()
         )
-        (field,) = [f for f in described["fields"] if f["name"] == "vector"]
-        dim = int(field["params"]["dim"])
-        metric = self._call("describe_index", index_name="vector")["metric_type"]
-        if (dim, metric) != (self.dim, self._metric.name):
+        metric = described["metric_type"]
+        if (found.dim, metric) != (self.dim, self._metric.name):
             raise ValueError(
                 f"`collection` must hold vectors of size {self.dim} under the metric "
                 f"{self._metric.name}. Received: {self.location}, which holds those of "
-                f"size {dim} under {metric}."
+                f"size {found.dim} under {metric}."
             )
+        if self._connection.is_embedded:
+            self._call("load_collection")  # Each process has to, once.
+        self.partition_by_label = found.by_label
+        index = milvus_index.name_of(described["index_type"])
+        if index not in (None, self.index):
+            self.index, self.index_params = index, {}
+            self.search_params = {**KINDS[index].search}
 
-    def _create(self, has_strings: bool, columns: Mapping[str, str]) -> None:
-        from pymilvus import DataType
+    def _index_arguments(self) -> dict[str, Any]:
+        index = self.index
+        if index == "diskann" and self._connection.is_embedded:
+            logger.warning("milvus-lite has no DiskANN: it searches all rows, exactly.")
+            index = "flat"
+        metric, kind = self._metric.name, KINDS[index]
+        return {"kind": kind, "metric": metric, "params": self.index_params}
 
-        client = self._connection.client
-        by_label = {"partition_key_field": "label"} if self.partition_by_label else {}
-        fields = client.create_schema(auto_id=False, **by_label)
-        if has_strings:
-            text = DataType.VARCHAR
-            fields.add_field("id", text, is_primary=True, max_length=MAX_TEXT)
-        else:
-            fields.add_field("id", DataType.INT64, is_primary=True)
-        fields.add_field("vector", DataType.FLOAT_VECTOR, dim=self.dim)
-        fields.add_field("label", DataType.INT64)
-        fields.add_field("data", DataType.VARCHAR, max_length=MAX_TEXT)
-        fields.add_field("metadata", DataType.JSON)
-        index = client.prepare_index_params()
-        index.add_index(
-            "vector",
-            index_name="vector",
-            index_type=_INDEXES[self.index][0],
-            metric_type=self._metric.name,
-            params=dict(self.index_params),
+    def _create(
+        self, has_strings: bool, columns: Mapping[str, str], identity: str
+    ) -> None:
+        milvus_collection.make(
+            self._connection,
+            self.collection,
+            identity,
+            dim=self.dim,
+            has_strings=has_strings,
+            by_label=self.partition_by_label,
+            **self._index_arguments(),
         )
-        identity = uuid.uuid4().hex
-        self._call(
-            "create_collection",
-            schema=fields,
-            index_params=index,
-            properties={_IDENTITY: identity},
-        )
-        self._seen, self._columns = identity, dict(columns)
+        self._remember(columns)
 
     def _add_columns(self, columns: Mapping[str, str]) -> None:
         self._columns = {**self._columns, **columns}
+
+    def _remember(self, columns: Mapping[str, str]) -> None:
+        self.schema()  # Forgets those of another collection.
+        self._add_columns(columns)
 
     def _learn(self, names: Collection[str]) -> None:
         for name in set(names) - set(self._columns):
             expressions = [self.expressions({name: type_}) for type_ in DTYPES]
             condition = " or ".join(each.present(name) for each in expressions)
-            self._add_columns(types_in(self._query(condition, ["metadata"], limit=1)))
-
-    def read(self, folder: Path) -> dict[str, Any]:
-        reference = super().read(folder)
-        self._add_columns(reference["columns"])
-        return reference
+            rows = self._query(condition, ["metadata"], latest=True, limit=1)
+            self._add_columns(types_in(rows))
 
     def _drop(self) -> None:
         if self._call("has_collection"):
             self._call("drop_collection")
 
-    # Rows.
+    # Changing rows.
 
     def _encode(self, new: Any, columns: Mapping[str, str]) -> list[dict[str, Any]]:
         return encoded(new)
@@ -274,123 +264,120 @@ class MilvusSearch(Database):
             written += ids
 
     def _write_batch(self, batch: list[dict[str, Any]], replacing: bool) -> None:
-        ids = ids_condition([row["id"] for row in batch])
+        ids = [row["id"] for row in batch]
 
-        def write(attempt: int) -> None:
+        def write(attempt: int, left: float) -> None:
             # Later attempts replace: what the first inserted may be there already.
             method = "upsert" if replacing or attempt else "insert"
             if method == "upsert" and self.partition_by_label:
-                # Milvus 2.3 does not find upserted rows again by their label.
-                self._connection.once("delete", self.collection, filter=ids)
+                # Milvus 2.3 puts the rows where their old label was.
+                for part in parts_of(ids, _IDS):
+                    condition = ids_condition(part)
+                    self._connection.once(
+                        "delete", self.collection, filter=condition, left=left
+                    )
                 method = "insert"
-            self._connection.once(method, self.collection, data=batch)
+            self._connection.once(method, self.collection, data=batch, left=left)
 
         self._connection.repeat(write)
 
     def _delete(self, ids: Ids) -> None:
         if ids.dtype != object:
-            # Or a process that opens the collection would give the largest id again.
-            # (Milvus 2.3 forgets the note when it is started again.)
-            free = max(int(ids.max()) + 1, self._free_id())
-            properties = {_FREE_ID: str(free)}
-            self._call("alter_collection_properties", properties=properties)
-        for part in _parts(ids, _IDS):
+            self._note_largest(int(ids.max()))
+        for part in parts_of(ids.tolist(), _IDS):
             self._call("delete", filter=ids_condition(part))
 
-    def _fetch(self, ids: Ids, parts: Collection[str]) -> dict[Any, dict[str, Any]]:
-        found = {}
-        for part in _parts(ids, _ROWS if {"vector", "data"} & set(parts) else _IDS):
-            rows = self._query(ids_condition(part), ["id", *parts])
+    def _note_largest(self, id_: int) -> None:
+        """Or a process that opens the collection would give the largest id again."""
+        if id_ + 1 >= self._free_id(self.schema()):
+            # Milvus 2.3 forgets it when it is started again.
+            self._call("alter_collection_properties", properties={FREE_ID: str(id_ + 1)})
+
+    # Reading rows.
+
+    def _fetch(
+        self, ids: Ids, parts: Collection[str], latest: bool
+    ) -> dict[Any, dict[str, Any]]:
+        found: dict[Any, dict[str, Any]] = {}
+        is_large = not {"vector", "data"}.isdisjoint(parts)
+        for part in parts_of(ids.tolist(), _ROWS if is_large else _IDS):
+            rows = self._query(ids_condition(part), ["id", *parts], latest=latest)
             self._add_columns(types_in(rows))
-            for row in rows:
-                found[row["id"]] = decoded(row)
+            found.update((row["id"], decoded(row)) for row in rows)
         return found
 
     def _known(self, ids: Ids) -> set[Any]:
         known: set[Any] = set()
-        for part in _parts(ids, _IDS):
-            known.update(row["id"] for row in self._query(ids_condition(part), ["id"]))
+        for part in parts_of(ids.tolist(), _IDS):
+            rows = self._query(ids_condition(part), ["id"], latest=True)
+            known.update(row["id"] for row in rows)
         return known
 
     def _all_ids(self, limit: int | None) -> Ids:
         schema = self.schema()
+        has_strings = schema is not None and schema.has_strings
+        if has_strings:
+            # Milvus 2.3 compares no strings of rows that are in its memory only.
+            self._call("flush")
         found: list[Any] = []
-        iterator = self._connection.client.query_iterator(
-            self.collection,
-            batch_size=_IDS,
-            limit=-1 if limit is None else limit,
-            output_fields=["id"],
-            consistency_level=self.consistency_level,
-        )
-        while batch := iterator.next():
-            found += [row["id"] for row in batch]
-        iterator.close()
-        ids = np.empty(len(found), object if schema and schema.has_strings else "int64")
+        for page in milvus_ids.pages(self._query, has_strings, _IDS):
+            found += page
+            if limit is not None and len(found) >= limit:
+                break
+        ids = np.empty(len(found), object if has_strings else "int64")
         ids[:] = found
-        return ids
+        return ids[:limit]
 
     def _largest_id(self) -> int:
-        """Milvus has no largest: what is there above a number is asked, and halved."""
-        properties = self._call("describe_collection").get("properties", {})
-        least, end = int(properties.get(_FREE_ID, self._count(None))), 2**63
-        while least < end:
-            # As a rule nothing is there, and one question is enough.
-            above = self._query(f"id >= {least}", ["id"], limit=1000)
-            if not above:
-                return least - 1
-            least = max(row["id"] for row in above) + 1
-            middle = least + (end - least) // 2
-            beyond = middle < 2**63 and self._query(f"id >= {middle}", ["id"], limit=1)
-            least, end = (beyond[0]["id"] + 1, end) if beyond else (least, middle)
-        return least - 1
+        found = milvus_collection.Collection.of(self._call("describe_collection"))
+        least = self._count(None) if found.free_id is None else found.free_id
+        return milvus_ids.largest(self._ids_from, least)
+
+    def _has_id_from(self, first: int) -> bool:
+        return bool(self._ids_from(first, 1))
+
+    def _ids_from(self, first: int, limit: int) -> list[int]:
+        rows = self._query(f"id >= {first}", ["id"], latest=True, limit=limit)
+        return [row["id"] for row in rows]
 
     def _count(self, condition: str | None) -> int:
         return int(self._query(condition or "", ["count(*)"])[0]["count(*)"])
 
-    def _query(self, condition: str, fields: list[str], **kwargs: Any) -> Any:
-        return self._call(
-            "query",
-            filter=condition,
-            output_fields=fields,
-            consistency_level=self.consistency_level,
-            **kwargs,
-        )
+    def _query(
+        self, condition: str, fields: list[str], *, latest: bool = False, **kwargs: Any
+    ) -> Any:
+        kwargs["consistency_level"] = "Strong" if latest else self.consistency_level
+        return self._call("query", filter=condition, output_fields=fields, **kwargs)
 
-    def _search(self, queries: Floats, k: int, condition: str | None) -> Iterable[Hits]:
-        size = max(_HITS // k, 1)
-        params = self._parameters(condition)
+    # Finding rows.
+
+    def _search(self, queries: Floats, k: int, condition: str | None) -> Hits:
+        params = self.search_params
+        if params and condition is not None:
+            params = milvus_index.for_filtered(params, self._count(condition))
+        size = self._queries_at_once(len(queries), k)
+        found: list[Any] = []
         for start in range(0, len(queries), size):
             part = queries[start : start + size]
             answers = self._ask(part, k, condition, params)
             least = min(map(len, answers))
             if params and least < k and least < self._count(condition):
-                answers = self._ask(part, k, condition, self._thorough())
-            for hits in answers:
-                yield (
-                    [hit["id"] for hit in hits],
-                    [hit["distance"] for hit in hits],
-                    [hit["entity"]["label"] for hit in hits],
-                )
+                most = milvus_index.thorough(params)
+                answers = self._ask(part, k, condition, most)
+            found += answers
+        return hits_of(found)
 
-    def _parameters(self, condition: str | None) -> Mapping[str, Any]:
-        """Those of a lookup; the rows that a filter leaves are farther apart."""
-        if not self.search_params or condition is None:
-            return self.search_params
-        most = self._thorough()
-        if self._count(condition) <= _FEW:
-            return most
-        return {name: min(4 * v, most[name]) for name, v in self.search_params.items()}
-
-    def _thorough(self) -> dict[str, Any]:
-        """The parameters that find the most."""
-        most = {"nprobe": 16384, "ef": 4096, "search_list": 1000}
-        return {name: max(v, most[name]) for name, v in self.search_params.items()}
+    def _queries_at_once(self, count: int, k: int) -> int:
+        size = max(min(_QUERIES, _HITS // k), 1)
+        if count > 1 and self._connection.is_embedded:
+            differences = max(self._count(None), 1) * self.dim
+            size = min(size, max(_DIFFERENCES // differences, 1))
+        return size
 
     def _ask(
         self, queries: Floats, k: int, condition: str | None, params: Mapping[str, Any]
     ) -> Any:
-        at_least = {name: k for name in _AT_LEAST_K if name in params}
-        params = {name: max(v, at_least.get(name, v)) for name, v in params.items()}
+        params = milvus_index.for_neighbors(params, k)
         return self._call(
             "search",
             data=list(queries),
@@ -407,27 +394,3 @@ class MilvusSearch(Database):
 
     def _call(self, method: str, **kwargs: Any) -> Any:
         return self._connection.call(method, self.collection, **kwargs)
-
-
-def _parts(ids: Ids, size: int) -> Iterator[list[Any]]:
-    for start in range(0, len(ids), size):
-        yield ids[start : start + size].tolist()
-
-
-def _check_choice(argument: str, value: Any, known: Collection[str]) -> None:
-    if value not in known:
-        raise ValueError(
-            f"`{argument}` must be one of {', '.join(known)}. Received: {value!r}."
-        )
-
-
-def _checked_uri(uri: str | os.PathLike[str]) -> str:
-    """The address; of a file, its whole path."""
-    uri = os.fspath(uri)
-    if "://" not in uri:
-        return os.path.abspath(uri)
-    if urlsplit(uri).password:
-        raise ValueError(
-            "`uri` must hold no password, since it is saved with the index. Give `token`."
-        )
-    return uri

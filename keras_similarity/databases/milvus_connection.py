@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
+import os
 import random
 import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 logger = logging.getLogger(__name__)
 
@@ -22,11 +24,17 @@ _TRANSIENT_WORDS = (
     "not servic",
     "not ready",
     "not available",
+    "no available",
     "unavailable",
     "no leader",
 )
 _NOT_LOADED = frozenset((101, 103, 106))
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+# A server that hangs is given up; but what takes long by nature may take longer, and
+# this may take as long as it likes.
+_SHORTEST_CALL, _PATIENCE = 0.5, 10
+_LOOKS = frozenset(("search", "query"))
+_UNHURRIED = frozenset(("create_collection", "create_index", "load_collection", "flush"))
 
 
 class MilvusWriteError(RuntimeError):
@@ -78,11 +86,23 @@ class MilvusConnection:
         """The `MilvusClient`, connected when it is first used."""
         with self._connecting:
             if self._client is None:
-                from pymilvus import MilvusClient
-
-                arguments = {"token": self._token} if self._token else {}
-                self._client = MilvusClient(uri=self._uri, **arguments)
+                self._client = self._connected()
             return self._client
+
+    def _connected(self) -> Any:
+        from pymilvus import MilvusClient
+
+        if not self.is_embedded:
+            arguments = {"token": self._token} if self._token else {}
+            return MilvusClient(uri=self._uri, **arguments)
+        try:
+            return MilvusClient(uri=self._uri)
+        except Exception as error:
+            raise RuntimeError(
+                "`uri` must be the path of a file for milvus-lite, in a folder that is "
+                "there, and that no other process has open. Received: "
+                f"{self._uri}. Close it there, or let a Milvus server keep the rows."
+            ) from error
 
     def close(self) -> None:
         """Ends the connection; an embedded file is free for others."""
@@ -93,38 +113,44 @@ class MilvusConnection:
 
     def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """What a method of the client returns, tried again after passing problems."""
-        return self.repeat(lambda _: self.once(method, *args, **kwargs))
+        return self.repeat(lambda _, left: self.once(method, *args, left=left, **kwargs))
 
-    def once(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        """What a method of the client returns."""
+    def once(self, method: str, *args: Any, left: float, **kwargs: Any) -> Any:
+        """What a method of the client returns.
+
+        Args:
+            left: Seconds that the call may take.
+        """
+        if not self.is_embedded and method not in _UNHURRIED:
+            patience = _PATIENCE if method in _LOOKS else 1
+            kwargs["timeout"] = patience * max(left, _SHORTEST_CALL)
         # `retry_times=0`: pymilvus would repeat an insert, which adds rows twice.
         return getattr(self.client, method)(*args, retry_times=0, **kwargs)
 
-    def repeat(self, act: Callable[[int], Any]) -> Any:
+    def repeat(self, act: Callable[[int, float], Any]) -> Any:
         """What `act` returns, tried again after passing problems.
 
         Args:
-            act: Gets the number of the attempt, from 0. One that failed may have had its
-                effect.
+            act: Gets the number of the attempt, from 0, and the seconds that are left.
+                One that failed may have had its effect.
         """
         deadline = time.monotonic() + self._timeout
         for attempt in itertools.count():
             try:
-                return act(attempt)
+                return act(attempt, deadline - time.monotonic())
             except Exception as error:
                 pause = min(_FIRST_PAUSE * 2**attempt, _LONGEST_PAUSE)
                 pause *= random.uniform(0.5, 1.0)  # Not all clients at once.
                 is_late = time.monotonic() + pause > deadline
-                if is_late or self.is_embedded or not is_transient(error):
+                is_not_loaded = getattr(error, "code", None) in _NOT_LOADED
+                may_pass = not self.is_embedded and is_transient(error)
+                if is_late or not (may_pass or is_not_loaded):
                     raise
                 logger.info("Milvus: %s; the next try is in %.1f s.", error, pause)
-                self._load_if_it_is_not(error)
+                if is_not_loaded:
+                    with contextlib.suppress(Exception):  # The next try says why not.
+                        self.client.load_collection(self._collection)
                 time.sleep(pause)
-
-    def _load_if_it_is_not(self, error: Exception) -> None:
-        if getattr(error, "code", None) in _NOT_LOADED:
-            with contextlib.suppress(Exception):  # The next try says what is wrong.
-                self.client.load_collection(self._collection)
 
 
 def is_transient(error: Exception) -> bool:
@@ -138,3 +164,20 @@ def is_transient(error: Exception) -> bool:
     is_milvus = type(error).__module__.startswith(("pymilvus", "grpc"))
     text = str(error).lower()
     return is_milvus and any(word in text for word in _TRANSIENT_WORDS)
+
+
+def checked_uri(uri: str | os.PathLike[str]) -> str:
+    """The address; of a file, its whole path."""
+    uri = os.fspath(uri)
+    if "://" not in uri:
+        if not uri.endswith(".db"):
+            raise ValueError(
+                "`uri` must be an address such as 'http://host:19530', or the path of a "
+                f"file that ends in '.db'. Received: {uri!r}."
+            )
+        return os.path.abspath(uri)
+    if urlsplit(uri).password:
+        raise ValueError(
+            "`uri` must hold no password, since it is saved with the index. Give `token`."
+        )
+    return uri

@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import datetime
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from keras_similarity.databases.expressions import Expressions
+from keras_similarity.databases.table import Hits
 from keras_similarity.stores.columns import Column
 from keras_similarity.stores.encoding import all_to_bytes, from_bytes
 from keras_similarity.stores.rows import NewRows
@@ -18,6 +19,8 @@ from keras_similarity.types import NO_LABEL
 
 #: Bytes that a text, and the metadata of a row, may have.
 MAX_TEXT = 65535
+# Characters of the ids in one condition.
+_LONGEST = 2**20
 _INT64_MIN = int(np.iinfo(np.int64).min)
 # What a string in an expression cannot hold as it is.
 _ESCAPED = str.maketrans(
@@ -35,6 +38,21 @@ def ids_condition(ids: Sequence[Any]) -> str:
     """The condition that is true of these ids."""
     listed = [quoted(id_) if isinstance(id_, str) else str(id_) for id_ in ids]
     return f"id in [{', '.join(listed)}]"
+
+
+def parts_of(ids: Sequence[Any], most: int) -> Iterator[list[Any]]:
+    """Ids in lists of so many, or fewer where they are long."""
+    part: list[Any] = []
+    length = 0
+    for id_ in ids:
+        long = len(id_) if isinstance(id_, str) else 0
+        if part and (len(part) >= most or length + long > _LONGEST):
+            yield part
+            part, length = [], 0
+        part.append(id_)
+        length += long
+    if part:
+        yield part
 
 
 class MilvusExpressions(Expressions):
@@ -157,6 +175,18 @@ def decoded(row: Mapping[str, Any]) -> dict[str, Any]:
             name, _, type_ = key.rpartition(":")
             parts["metadata"][name] = from_json(type_, value)
     return parts
+
+
+def hits_of(found: Sequence[Sequence[Mapping[str, Any]]]) -> Hits:
+    """What Milvus found for each query."""
+    flat = [hit for hits in found for hit in hits]
+    has_strings = bool(flat) and isinstance(flat[0]["id"], str)
+    return Hits(
+        np.array([len(hits) for hits in found]),
+        np.array([hit["id"] for hit in flat], object if has_strings else "int64"),
+        np.array([hit["distance"] for hit in flat], "float32"),
+        np.array([hit["entity"]["label"] for hit in flat], "int64"),
+    )
 
 
 def batches(rows: Sequence[dict[str, Any]], most: int) -> Iterable[list[dict[str, Any]]]:

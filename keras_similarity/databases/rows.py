@@ -80,12 +80,16 @@ class ById:
 def numbered(database: Database, found: Found) -> tuple[ById, Ints]:
     """The rows that were found, and their numbers `[Q, K]`, -1 where there is none."""
     is_found = ~np.isnan(found.distances)
-    places: dict[Any, int] = {}
-    flat = [places.setdefault(id_, len(places)) for id_ in found.ids[is_found].tolist()]
+    given = found.ids[is_found]
+    if given.dtype == object:
+        places: dict[Any, int] = {}
+        flat = np.array([places.setdefault(id_, len(places)) for id_ in given], "int64")
+        ids = np.empty(len(places), object)
+        ids[:] = list(places)
+    else:
+        ids, flat = np.unique(given, return_inverse=True)
     rows = np.full(found.ids.shape, -1, "int64")
     rows[is_found] = flat
-    ids = np.empty(len(places), found.ids.dtype)
-    ids[:] = list(places)
-    labels = np.full(len(places), NO_LABEL, "int64")
-    labels[rows[is_found]] = found.labels[is_found]
+    labels = np.full(len(ids), NO_LABEL, "int64")
+    labels[flat] = found.labels[is_found]
     return ById(database, ids, labels), rows

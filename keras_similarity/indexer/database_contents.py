@@ -113,14 +113,8 @@ class DatabaseContents:
     def write(
         self, folder: Path, compression: bool, copy_store: bool = False
     ) -> dict[str, Any]:
-        """Puts a reference to the rows into files."""
-        if copy_store:
-            raise ValueError(
-                "`copy_store` must be off: a database is saved by reference. Received: "
-                f"copy_store=True, search={type(self.search).__name__}. Back it up by "
-                "its own means."
-            )
-        self.search.write(folder)
+        """Puts a reference to the rows into files, and with `copy_store` the rows."""
+        self.search.write(folder, compression, copy_store)
         return {}
 
     def read(

@@ -110,7 +110,7 @@ def tuned(
         raise ValueError(f"`recall` must be from 0 to 1. Received: {target}.")
     engine = contents.search
     names = list(engine.tunable())
-    before = {name: getattr(engine, name) for name in names}
+    before = engine.parameters()
     try:
         with contents.reading():
             trials = [_trial(contents, sample, k, seed, queries)]

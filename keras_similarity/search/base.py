@@ -102,6 +102,10 @@ class Search(ABC):
         """
         return {}
 
+    def parameters(self) -> dict[str, Any]:
+        """What `tunable` names, as it is set now."""
+        return {name: getattr(self, name) for name in self.tunable()}
+
     def set_parameters(self, **parameters: Any) -> None:
         """Sets what `tunable` names, for the lookups from now on."""
         for name, value in parameters.items():

@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import os
+import shutil
 import signal
 import socket
 from pathlib import Path
@@ -12,6 +13,11 @@ import pytest
 from keras_similarity.indexer import Indexer
 
 _names = itertools.count()
+
+
+# A server that waits less: for the clock by which a lookup sees all that was written (200
+# ms as a rule), and for the session of a server that was killed to end (30 s).
+_HURRY = {"proxy.timeTickInterval": "20", "common.session.ttl": "10"}
 
 
 class Server:
@@ -33,18 +39,31 @@ class Server:
         self._server.config.try_bind_port = _bound
         self._server.set_base_dir(str(self._folder))
         self._server.listen_port = self._port
-        # By which each lookup that sees all that was written waits: 200 ms as a rule.
-        self._server.config.set("proxy.timeTickInterval", "20")
+        for name, value in _HURRY.items():
+            self._server.config.set(name, value)
         # The ports it looks for by itself may be in use elsewhere.
         self._server.webservice_port = _free_port()
-        with _in_folder(self._folder):
-            self._server.start()
+        try:
+            with _in_folder(self._folder):
+                self._server.start()
+        except BaseException:  # An interrupt, too.
+            self.kill()
+            raise
 
     def kill(self) -> None:
-        process = self._server.server_proc
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-        self._server.server_proc = None
+        process, self._server.server_proc = self._server.server_proc, None
+        if process is not None:
+            process.kill()
+            process.wait()
+
+    @contextlib.contextmanager
+    def hanging(self):
+        """The server does nothing, and its connections stay."""
+        os.kill(self._server.server_proc.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self._server.server_proc.pid, signal.SIGCONT)
 
     def stop(self) -> None:
         self._server.stop()
@@ -55,9 +74,13 @@ def milvus_server(tmp_path_factory):
     """A Milvus server, one for the whole run."""
     pytest.importorskip("pymilvus", reason="The extra [milvus] is not installed.")
     pytest.importorskip("milvus", reason="The package milvus is not installed.")
-    server = Server(tmp_path_factory.mktemp("milvus"))
-    yield server
-    server.stop()
+    folder = tmp_path_factory.mktemp("milvus")
+    try:
+        server = Server(folder)
+        yield server
+        server.stop()
+    finally:
+        shutil.rmtree(folder)  # Hundreds of megabytes, which pytest would keep.
 
 
 KINDS = ["linear", "lance", "milvus-lite", "milvus-server"]

@@ -69,13 +69,45 @@ print(index.add([[9.0] * 8], label=77, metadata={{"who": "other"}}))
         index.add(VECTORS[0], id=10)
 
 
-def test_vectors_without_a_direction_are_refused_under_cosine(make):
-    index = make(dim=8, distance="cosine")
-    with pytest.raises(ValueError, match="must not be 0 under the cosine distance"):
-        index.batch_add(np.zeros((1, 8)))
-    index.batch_add(VECTORS[:3])
-    with pytest.raises(ValueError, match="must not be 0 under the cosine distance"):
-        index.batch_lookup(np.zeros((1, 8)))
+def test_filters_cost_no_recall_and_distances_are_exact(make):
+    exact = make(dim=8)
+    labels = np.arange(3000) % 1000
+    exact.batch_add(VECTORS, labels=labels)
+    queries = RANDOM.normal(size=(30, 8)).astype("float32")
+    for name in ("ivf_flat", "ivf_pq"):
+        index = make(dim=8, index=name, num_partitions=32, nprobes=4)
+        index.batch_add(VECTORS, labels=labels)
+        index.build_index()
+        found = index.batch_lookup(queries, k=10)
+        true = np.take_along_axis(index.distance(queries, VECTORS), found.ids, 1)
+        np.testing.assert_allclose(found.distances, true, rtol=1e-4)
+        least = hits(found, exact.batch_lookup(queries, k=10))
+        for most in (500, 100, 10, 1):
+            arguments = dict(k=10, filter=field("label") < most)
+            found = index.batch_lookup(queries, **arguments)
+            assert hits(found, exact.batch_lookup(queries, **arguments)) >= least
+
+
+def hits(found, exact):
+    pairs = zip(found.ids, exact.ids, strict=True)
+    return np.mean([np.isin(true[true >= 0], ids).mean() for ids, true in pairs])
+
+
+def test_processes_that_write_at_once_wait_for_each_other(make):
+    index = make(dim=8, name="busy")
+    index.batch_add(VECTORS[:1])
+    code = f"""
+import sys
+from keras_similarity.databases import LanceSearch
+search = LanceSearch("euclidean", 8, {index.search.path!r}, "busy")
+for turn in range(8):
+    search.add([[float(turn)] * 8])
+"""
+    children = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(2)]
+    for _ in range(8):
+        index.add(VECTORS[1])
+    assert [child.wait() for child in children] == [0, 0]
+    assert sorted(index.search.all_ids().tolist()) == list(range(25))
 
 
 def test_another_table_is_refused(make, tmp_path):
