@@ -12,6 +12,7 @@ from keras_similarity.matchers.base import (
     check_lookup_columns,
     register,
 )
+from keras_similarity.matchers.weighted_vote import heaviest_label
 from keras_similarity.types import NO_LABEL, Floats, Ints
 
 
@@ -56,10 +57,4 @@ def majority_label(labels: Ints) -> Ints:
 
     `types.NO_LABEL` has no vote; it comes out where a row holds nothing else.
     """
-    votes = np.zeros(labels.shape, dtype="int64")
-    # Column by column: O(N K) memory, where comparing all pairs would take O(N K K).
-    for column in labels.T:
-        votes += labels == column[:, None]
-    votes[labels == NO_LABEL] = 0
-    winner = np.argmax(votes, axis=1)  # The first of the largest.
-    return labels[np.arange(len(labels)), winner]
+    return heaviest_label(labels, labels != NO_LABEL)

@@ -12,7 +12,7 @@ from keras_similarity.matchers.base import (
     check_lookup_columns,
     register,
 )
-from keras_similarity.types import NO_LABEL, Floats, Ints
+from keras_similarity.types import NO_LABEL, Bools, Floats, Ints
 
 
 @register("match_weighted_vote")
@@ -101,7 +101,7 @@ class MatchWeightedVote(ClassificationMatch):
         return is_found * weights
 
 
-def heaviest_label(labels: Ints, weights: Floats) -> Ints:
+def heaviest_label(labels: Ints, weights: Floats | Bools) -> Ints:
     """Label `[N]` with the largest sum of weights in each row `[N, K]`, the first met."""
     votes = np.zeros(labels.shape)
     # Column by column: O(N K) memory, where comparing all pairs would take O(N K K).

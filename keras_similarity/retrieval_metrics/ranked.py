@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -65,6 +66,7 @@ class RankedMetric(RetrievalMetric):
         hits = self._hits(ranking)[:, : self.cutoff or ranking.k]
         return self.score(hits, ranking.relevant)
 
+    @abstractmethod
     def score(self, match_mask: Bools, relevant: Ints) -> Floats:
         """Value `[Q]` of each query, NaN where `relevant` `[Q]` is 0.
 
@@ -72,7 +74,6 @@ class RankedMetric(RetrievalMetric):
             match_mask: Bool `[Q, k]`, the neighbours that count, nearest first.
             relevant: How many relevant rows there are.
         """
-        raise NotImplementedError(f"`{type(self).__name__}` must define `score`.")
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "k": self.cutoff, "r": self.r}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -70,9 +71,9 @@ class RelevanceMetric(RetrievalMetric):
             match_mask = match_mask & (np.arange(match_mask.shape[1]) < relevant[:, None])
         return self.score(match_mask, relevant, self.k - self.drop_closest_lookup)
 
+    @abstractmethod
     def score(self, match_mask: Bools, relevant: Ints, k: int) -> Floats:
         """Value `[Q]` of each query, given its number of `relevant` items `[Q]`."""
-        raise NotImplementedError(f"`{type(self).__name__}` must define `score`.")
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "r": self.r, "clip_at_r": self.clip_at_r}

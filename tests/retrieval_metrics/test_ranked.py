@@ -132,8 +132,8 @@ def test_a_users_metric_says_what_a_query_is_worth():
             return match_mask.sum(axis=1) / relevant
 
     assert Found(k=1).of_ranking(ranking())[0] == pytest.approx(1 / 3)
-    with pytest.raises(NotImplementedError, match="must define `score`"):
-        RankedMetric().of_ranking(ranking())
+    with pytest.raises(TypeError, match="score"):
+        RankedMetric()
 
 
 def test_every_name_is_a_metric():
