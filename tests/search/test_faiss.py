@@ -192,7 +192,7 @@ def test_auto_searches_any_distance_exactly():
 
 
 @pytest.mark.parametrize("algo", ["hnsw", "ivf", "flat"])
-@pytest.mark.parametrize("share", [0.3, 0.5, 0.8])
+@pytest.mark.parametrize("share", [0.2, 0.3, 0.5, 0.8])
 def test_a_filter_that_goes_with_the_vectors_loses_nothing(algo, share):
     """A query's own heap is left out, with others: the nearest are in heaps far off."""
     random = np.random.default_rng(0)
