@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def summary_text(index: Indexer, calibration: Calibration | None) -> str:
     """Parts and size of an index, and its cutpoints if it is calibrated."""
-    waiting = index.size() - index.search.size()
+    waiting = index.size() - index.searchable()
     lines = {
         "examples": f"{index.size():,}"
         + (f" ({waiting:,} not built yet)" if waiting else ""),

@@ -339,3 +339,11 @@ def test_each_lookup_sees_one_version():
     for thread in threads:
         thread.join()
     assert seen and all(ids == [0, 1] and near in (0, 2) for ids, near in seen)
+
+
+def test_a_summary_counts_what_waits_beside_what_is_deleted():
+    index = make_index()
+    index.delete([0, 1])
+    assert "examples:       4\n" in index.summary()
+    index.batch_add(POINTS[:3], build=False)
+    assert "examples:       7 (3 not built yet)" in index.summary()
