@@ -73,12 +73,13 @@ HEALTHY = {
 }
 
 
-@pytest.mark.parametrize("seed, name", enumerate(HEALTHY))
+@pytest.mark.parametrize("seed, name", list(enumerate(HEALTHY)))
 def test_healthy_runs_stay_silent(name, seed, caplog):
     layer = MetricEmbedding(8) if name == "all triplets" else None
     doctor = train(HEALTHY[name](), 3e-3, seed=seed, layer=layer)
     assert names(doctor) == []
-    assert caplog.records == []
+    # TensorFlow logs, too, when a process has made many models.
+    assert [r for r in caplog.records if r.name.startswith("keras_similarity")] == []
     # They learn: positives come nearer than any two.
     ratios = [look["alignment"] / look["mean_distance"] for look in doctor.looks]
     assert np.mean(ratios[-3:]) < 0.9 * ratios[0]
