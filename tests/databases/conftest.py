@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -61,9 +62,19 @@ class Server:
         """The server does nothing, and its connections stay."""
         os.kill(self._server.server_proc.pid, signal.SIGSTOP)
         try:
+            # Its threads stop one after another, and could still answer.
+            while not self._is_stopped():
+                time.sleep(0.01)
             yield
         finally:
             os.kill(self._server.server_proc.pid, signal.SIGCONT)
+
+    def _is_stopped(self) -> bool:
+        tasks = Path(f"/proc/{self._server.server_proc.pid}/task").glob("*/stat")
+        try:
+            return all(task.read_text().rpartition(") ")[2][0] == "T" for task in tasks)
+        except OSError:  # A thread that has ended meanwhile.
+            return False
 
     def stop(self) -> None:
         self._server.stop()
